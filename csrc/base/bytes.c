@@ -1,0 +1,57 @@
+/* A growable run of bytes. Owns its block. Never reads what it holds and never holds 4 GiB. */
+#include "base/bytes.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+
+#define SMALLEST 64u /* below this the allocator's own overhead is larger than what we save */
+
+/* Half as much again: few moves while a message is gathered, and little that lies unused. */
+static uint32_t grown(uint32_t cap, uint32_t need) {
+  uint32_t cap_more = cap > UINT32_MAX - cap / 2 ? UINT32_MAX : cap + cap / 2;
+
+  if (cap_more < SMALLEST) cap_more = SMALLEST;
+  return need > cap_more ? need : cap_more;
+}
+
+char *dop_bytes_room(struct dop_bytes *b, size_t more) {
+  uint32_t cap;
+  char *data;
+
+  if (b->data != NULL && more <= b->cap - b->len) return b->data + b->len;
+  if (more > UINT32_MAX - b->len) return NULL;
+  cap = grown(b->cap, b->len + (uint32_t)more);
+  data = dop_realloc(b->data, cap);
+  if (data == NULL) return NULL;
+  b->data = data;
+  b->cap = cap;
+  return data + b->len;
+}
+
+int dop_bytes_append(struct dop_bytes *b, const void *data, size_t n) {
+  char *to;
+
+  if (n == 0) return 0;
+  to = dop_bytes_room(b, n);
+  if (to == NULL) return -1;
+  memcpy(to, data, n);
+  b->len += (uint32_t)n;
+  return 0;
+}
+
+void dop_bytes_consume(struct dop_bytes *b, size_t n) {
+  if (n == b->len) {
+    dop_bytes_dispose(b); /* An empty one holds no memory. */
+  } else if (n != 0) {
+    b->len -= (uint32_t)n;
+    memmove(b->data, b->data + n, b->len);
+  }
+}
+
+void dop_bytes_dispose(struct dop_bytes *b) {
+  dop_free(b->data);
+  b->data = NULL;
+  b->len = 0;
+  b->cap = 0;
+}
