@@ -1,0 +1,162 @@
+/* The messages of plain DOP: what a node says and what it makes of what it hears (docs/protocol.md,
+ * section 1). Each function is one step of the protocol. Owns nothing. */
+#include <string.h>
+
+#include "session/node_private.h"
+
+#define INSTRUCTION_MAX 1024 /* bytes of any message before CONNECTED */
+
+/* Closes the socket with 1008 and registers nothing. */
+static void refuse(struct dop_node *n, const char *why) {
+  dop_node_part(n->socket, 1008, "PROTOCOL", why);
+}
+
+/* Both ends confirmed: the halves become the session's token (protocol, "Merge"). */
+static void connect_node(struct dop_node *n) {
+  struct dop_transport *t = n->transport;
+  struct dop_token *token = dop_token_merge(n->local, n->remote);
+  if (!token) {
+    dop_node_part(n->socket, 1011, "ENOMEM", "no memory for a session");
+    return;
+  }
+  /* Whoever relays the halves of two of his own sockets to each other makes two equal tokens: the
+   * session that is there is not touched. */
+  if (dop_directory_find(&t->directory, token->text, token->len)) {
+    dop_token_free(token);
+    refuse(n, "these halves make the token of another session");
+    return;
+  }
+  n->token = token;
+  if (dop_directory_add(&t->directory, n)) {
+    n->token = NULL;
+    dop_token_free(token);
+    dop_node_part(n->socket, 1011, "ENOMEM", "no memory for a session");
+    return;
+  }
+  dop_token_free(n->local);
+  dop_token_free(n->remote);
+  n->local = n->remote = NULL;
+  n->connected = 1;
+  n->since = t->engine->now;
+  t->connects++;
+  dop_node_set_status(n, DOP_CONNECTED, NULL);
+  dop_engine_event(t, n, DOP_EVENT_CONNECT, NULL);
+  n->socket->ops->connected(n->socket);
+  dop_node_pump(n);
+}
+
+void dop_node_open(struct dop_node *n, struct dop_socket *s) {
+  n->socket = s;
+  n->socket_number = s->number;
+  s->node = n;
+  dop_engine_event(n->transport, n, DOP_EVENT_OPEN, NULL);
+  dop_node_say(n, n->token ? n->token : n->local);
+}
+
+/* Keeps the peer's half: PRECONNECTED. 0, or -1 when it was refused. */
+static int take_half(struct dop_node *n, const struct dop_message *m) {
+  if (!dop_token_half_ok(m->data, m->len, n->transport->limits.half_min)) {
+    refuse(n, "a half is 16 to 256 bytes of printable ASCII without spaces");
+    return -1;
+  }
+  /* An echo, or somebody who mirrors us, must not complete a session with ourselves. */
+  if (dop_token_mirrors(n->token ? n->token : n->local, m->data, m->len)) {
+    refuse(n, "the half is our own");
+    return -1;
+  }
+  n->remote = dop_token_new(m->data, m->len);
+  if (!n->remote) {
+    dop_node_part(n->socket, 1011, "ENOMEM", "no memory for a half");
+    return -1;
+  }
+  dop_node_set_status(n, DOP_PRECONNECTED, NULL);
+  return 0;
+}
+
+/* First message on a server's socket: a session's token, or a half. */
+static void server_hears_first(struct dop_node *n, const struct dop_message *m) {
+  struct dop_node *holder = dop_directory_find(&n->transport->directory, m->data, m->len);
+  if (n->claims)
+    refuse(n, "nothing may be said while the session's holder is asked");
+  else if (!holder) {
+    if (take_half(n, m) == 0) dop_node_say(n, n->local);
+  } else if (holder->status == DOP_RECONNECTING)
+    dop_node_adopt(holder, n);
+  else
+    dop_claim(holder, n);
+}
+
+static void hears_confirmation(struct dop_node *n, const struct dop_message *m) {
+  if (dop_token_is(n->remote, m->data, m->len))
+    connect_node(n);
+  else
+    refuse(n, "the second message is not the half of the first");
+}
+
+/* The server does not know the session any more and took its token for a half: the old node ends, a
+ * new one takes the socket and says T once more (protocol, "Reconnection that becomes a
+ * connection"). */
+static void begin_anew(struct dop_node *n) {
+  struct dop_transport *t = n->transport;
+  struct dop_socket *s = n->socket;
+  struct dop_node *fresh = dop_node_new(t);
+  struct dop_token *local = fresh ? dop_token_new(n->token->text, n->token->len) : NULL;
+  if (!local) {
+    if (fresh) dop_node_unlist(fresh);
+    dop_node_part(s, 1011, "ENOMEM", "no memory for a session");
+    return;
+  }
+  dop_token_free(fresh->local);
+  fresh->local = local;
+  fresh->remote = n->remote;
+  n->remote = NULL;
+  fresh->status = DOP_PRECONNECTED;
+  fresh->socket = s;
+  fresh->socket_number = s->number;
+  s->node = fresh;
+  n->socket = NULL;
+  t->current = fresh;
+  dop_node_end(n, 1000, "unknown");
+  if (dop_node_say(fresh, fresh->local) == 0) connect_node(fresh);
+}
+
+static void client_hears_answer(struct dop_node *n, const struct dop_message *m) {
+  if (dop_token_is(n->token, m->data, m->len)) {
+    dop_token_free(n->remote);
+    n->remote = NULL;
+    dop_node_resumed(n);
+    dop_node_pump(n);
+  } else if (dop_token_is(n->remote, m->data, m->len)) {
+    begin_anew(n);
+  } else {
+    refuse(n, "the answer to a token is that token, or the same half again");
+  }
+}
+
+int dop_node_hear(struct dop_socket *s, const struct dop_message *m) {
+  struct dop_node *n = s->node;
+  if (!n) return 0;
+  if (n->status == DOP_CONNECTED) {
+    if (m->kind != DOP_TEXT || !dop_token_is(n->token, m->data, m->len)) return 1;
+    if (n->transport->role == DOP_CLIENT) n->transport->closed = 1;
+    dop_node_end(n, 1000, "peer");
+    return 0;
+  }
+  dop_node_ref(n);
+  if (m->kind != DOP_TEXT)
+    refuse(n, "a binary message before the session is CONNECTED");
+  else if (m->len > INSTRUCTION_MAX)
+    refuse(n, "more than 1024 bytes before the session is CONNECTED");
+  else if (n->status == DOP_PRECONNECTED && n->token)
+    client_hears_answer(n, m);
+  else if (n->status == DOP_PRECONNECTED)
+    hears_confirmation(n, m);
+  else if (n->token) /* RECONNECTING */
+    take_half(n, m);
+  else if (n->transport->role == DOP_SERVER)
+    server_hears_first(n, m);
+  else if (take_half(n, m) == 0)
+    dop_node_say(n, n->local);
+  dop_node_unref(n);
+  return 0;
+}

@@ -1,0 +1,81 @@
+/* The engine: the world as the machine sees it. One for each loop.
+ *
+ * Time is what the driver says it is, randomness comes through a function, events wait in a queue
+ * until the driver delivers them: the machine never calls an application while it is inside
+ * itself. Owns the queue of events and the heap of timers.
+ */
+#ifndef DOP_SESSION_ENGINE_H
+#define DOP_SESSION_ENGINE_H
+
+#include "session/queue.h"
+
+struct dop_node;
+struct dop_socket;
+struct dop_transport;
+
+struct dop_engine {
+  uint64_t now; /* ms; only differences count, it never goes back */
+  struct dop_timers timers;
+  dop_random_fn random;
+  void *random_ctx;
+  struct dop_event *first, **last;  /* events, oldest first */
+  struct dop_socket *dirty, *ready; /* see socket.h */
+  struct dop_bytes spare;           /* an output buffer between two owners, see link.c */
+  uint8_t pool[128];                /* randomness for mask keys, nothing else */
+  uint32_t pool_left;
+  void *app; /* the binding's */
+};
+
+enum dop_event_type {
+  DOP_EVENT_OPEN,         /* a socket is up */
+  DOP_EVENT_MESSAGE,      /* never queued: messages are pulled, see dop_socket_ops.next */
+  DOP_EVENT_CLOSE,        /* a socket is gone: code, why */
+  DOP_EVENT_ERROR,        /* something went wrong that is nobody's call: why */
+  DOP_EVENT_CONNECT,      /* the session exists */
+  DOP_EVENT_RECONNECTING, /* its socket is lost: why */
+  DOP_EVENT_RECONNECT,    /* it has a socket again: elapsed */
+  DOP_EVENT_DISCONNECT,   /* it is over: why, unsettled */
+  DOP_EVENT_STATUS,       /* now, before, why */
+  DOP_EVENT_DRAIN,        /* there is room again after a send that found none */
+  DOP_EVENT_REQUEST,      /* a server's socket asks to be let in: socket */
+  DOP_EVENT_DOWN /* a client has no socket and no session on the way to one: why, code, elapsed */
+};
+#define DOP_EVENTS (DOP_EVENT_DOWN + 1)
+
+struct dop_event {
+  struct dop_event *next;
+  enum dop_event_type type;
+  unsigned now, before; /* enum dop_status */
+  unsigned code;        /* a close code, 0 without one */
+  struct dop_transport *transport;
+  struct dop_node *node;      /* with a reference; NULL for DOWN */
+  struct dop_socket *socket;  /* with a reference; for REQUEST */
+  uint64_t elapsed;           /* ms; RECONNECT: without a socket, DOWN: CONNECTED before it */
+  struct dop_queue unsettled; /* messages that were accepted and never written */
+  const char *code_name;      /* static: an error code of docs/api.md, or NULL */
+  char why[128];              /* a word or a sentence, UTF-8 */
+};
+
+void dop_engine_init(struct dop_engine *e, dop_random_fn random, void *ctx);
+void dop_engine_dispose(struct dop_engine *e); /* everything that used it is gone by then */
+
+/* Appends an event about `node` (may be NULL) of `t`; fills in type, references and `why` (may be
+ * NULL). The caller may fill in the rest before it returns to the driver. NULL without memory: the
+ * event is then counted in t->lost_events, the machine's state stays right. */
+struct dop_event *dop_engine_event(struct dop_transport *t, struct dop_node *node,
+                                   enum dop_event_type type, const char *why);
+
+/* The oldest event, which the caller then frees with dop_event_free(); NULL when there is none. */
+struct dop_event *dop_engine_take(struct dop_engine *e);
+void dop_event_free(struct dop_event *ev);
+
+/* Fires every timer that is due at `now`, which becomes the engine's time. */
+void dop_engine_advance(struct dop_engine *e, uint64_t now);
+
+/* When dop_engine_advance() is next needed: ms on the same clock, DOP_TIMERS_NEVER for never. */
+uint64_t dop_engine_next(const struct dop_engine *e);
+
+/* Four unpredictable bytes for a mask (RFC 6455 5.3), from a small pool. -1 without randomness. */
+int dop_engine_mask(struct dop_engine *e, uint8_t mask[4]);
+
+#endif

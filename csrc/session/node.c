@@ -1,0 +1,352 @@
+/* The life of a node: lists, statuses, sockets that come and go, and what an application asks of
+ * it. Owns tokens and queue. The messages of the protocol are in dialogue.c. */
+#include <stdio.h>
+#include <string.h>
+
+#include "session/node_private.h"
+
+const char *dop_status_name(enum dop_status s) {
+  static const char *const names[] = {"OPEN", "PRECONNECTED", "CONNECTED", "RECONNECTING",
+                                      "DISCONNECTED"};
+  return names[s];
+}
+
+static void window_passed(struct dop_timer *timer) {
+  dop_node_end(DOP_CONTAINER(timer, struct dop_node, window), 1000, "expired");
+}
+
+static struct dop_token *first_half(struct dop_transport *t) {
+  struct dop_message m;
+  if (!dop_queue_front(&t->halves, &m))
+    return dop_token_random(t->engine->random, t->engine->random_ctx);
+  struct dop_token *half = dop_token_new(m.data, m.len);
+  dop_queue_pop(&t->halves);
+  return half;
+}
+
+struct dop_node *dop_node_new(struct dop_transport *t) {
+  struct dop_node *n = dop_zalloc(sizeof *n);
+  if (!n) return NULL;
+  n->local = first_half(t);
+  if (!n->local) {
+    dop_free(n);
+    return NULL;
+  }
+  n->transport = t;
+  dop_transport_ref(t);
+  n->window.fire = window_passed;
+  dop_node_list(n, 0);
+  return n;
+}
+
+void dop_node_ref(struct dop_node *n) {
+  n->refs++;
+}
+
+void dop_node_unref(struct dop_node *n) {
+  if (--n->refs) return;
+  struct dop_transport *t = n->transport;
+  dop_token_free(n->local);
+  dop_token_free(n->remote);
+  dop_token_free(n->token);
+  dop_queue_dispose(&n->queue);
+  if (t->current == n) t->current = NULL;
+  dop_free(n);
+  dop_transport_unref(t);
+}
+
+/* --- lists --- */
+
+static struct dop_node_list *list_of(struct dop_node *n) {
+  return n->detached ? &n->transport->detached : &n->transport->attached;
+}
+
+static void unlink_node(struct dop_node *n) {
+  struct dop_node_list *l = list_of(n);
+  if (n->prev)
+    n->prev->next = n->next;
+  else
+    l->first = n->next;
+  if (n->next)
+    n->next->prev = n->prev;
+  else
+    l->last = n->prev;
+  n->prev = n->next = NULL;
+  if (!n->detached) return;
+  n->transport->detached_count--;
+  n->transport->detached_bytes -= dop_queue_size(&n->queue);
+}
+
+void dop_node_list(struct dop_node *n, int detached) {
+  if (n->listed) {
+    unlink_node(n);
+  } else {
+    n->listed = 1;
+    n->transport->node_count++;
+    dop_node_ref(n);
+  }
+  n->detached = detached != 0;
+  struct dop_node_list *l = list_of(n);
+  n->prev = l->last;
+  if (l->last)
+    l->last->next = n;
+  else
+    l->first = n;
+  l->last = n;
+  if (!detached) return;
+  n->transport->detached_count++;
+  n->transport->detached_bytes += dop_queue_size(&n->queue);
+}
+
+void dop_node_unlist(struct dop_node *n) {
+  if (!n->listed) return;
+  unlink_node(n);
+  n->listed = 0;
+  n->transport->node_count--;
+  dop_node_unref(n);
+}
+
+/* The oldest detached sessions go first when there are too many, or when they hold too much. */
+static void enforce_caps(struct dop_transport *t) {
+  while (t->detached.first && (t->detached_count > t->limits.max_detached ||
+                               t->detached_bytes > t->limits.max_detached_bytes))
+    dop_node_end(t->detached.first, 1000, "evicted");
+}
+
+/* --- statuses --- */
+
+void dop_node_set_status(struct dop_node *n, enum dop_status status, const char *why) {
+  struct dop_event *ev = dop_engine_event(n->transport, n, DOP_EVENT_STATUS, why);
+  if (ev) {
+    ev->now = status;
+    ev->before = n->status;
+  }
+  n->status = (uint8_t)status;
+}
+
+static void report_close(struct dop_node *n, unsigned code, const char *code_name,
+                         const char *why) {
+  struct dop_event *ev = dop_engine_event(n->transport, n, DOP_EVENT_CLOSE, why);
+  if (!ev) return;
+  ev->code = code;
+  ev->code_name = code_name;
+}
+
+void dop_node_end(struct dop_node *n, unsigned code, const char *why) {
+  struct dop_transport *t = n->transport;
+  struct dop_socket *s = n->socket;
+  if (n->status == DOP_DISCONNECTED) return;
+  dop_node_ref(n);
+  if (s) {
+    s->node = NULL;
+    n->socket = NULL;
+    report_close(n, code, NULL, why);
+  }
+  dop_timers_disarm(&t->engine->timers, &n->window);
+  dop_claim_withdraw(n);
+  if (n->token) dop_directory_remove(&t->directory, n);
+  dop_node_unlist(n); /* while the queue still counts */
+  dop_node_set_status(n, DOP_DISCONNECTED, why);
+  if (n->connected || t->role == DOP_CLIENT) {
+    struct dop_event *ev = dop_engine_event(t, n, DOP_EVENT_DISCONNECT, why);
+    if (ev) dop_queue_move(&n->queue, &ev->unsettled);
+    t->disconnects++;
+  }
+  dop_claim_dispose(n);
+  if (s) s->ops->close(s, code, why);
+  dop_node_unref(n);
+}
+
+/* A client that lost its socket before it was CONNECTED begins again with another half: the old one
+ * was heard, and may be known to whoever listened. */
+static void begin_again(struct dop_node *n, const char *why) {
+  struct dop_token *fresh = first_half(n->transport);
+  dop_token_free(n->remote);
+  n->remote = NULL;
+  if (fresh) {
+    dop_token_free(n->local);
+    n->local = fresh;
+  } else {
+    dop_node_end(n, 0, "no randomness for a new half");
+    return;
+  }
+  if (n->status != DOP_OPEN) dop_node_set_status(n, DOP_OPEN, why);
+}
+
+static void detach(struct dop_node *n, const char *why) {
+  struct dop_transport *t = n->transport;
+  dop_token_free(n->remote);
+  n->remote = NULL;
+  int was_connected = n->status == DOP_CONNECTED;
+  if (was_connected) n->since = t->engine->now;
+  if (n->status != DOP_RECONNECTING) dop_node_set_status(n, DOP_RECONNECTING, why);
+  if (was_connected) dop_engine_event(t, n, DOP_EVENT_RECONNECTING, why);
+  if (t->role == DOP_CLIENT) return;
+
+  struct dop_node *newcomer = dop_claim_take(n);
+  if (newcomer) {
+    dop_node_adopt(n, newcomer);
+    return;
+  }
+  dop_node_list(n, 1);
+  if (dop_timers_arm(&t->engine->timers, &n->window, t->engine->now + t->limits.resume_window)) {
+    dop_node_end(n, 1000, "no memory to wait for a reconnection");
+    return;
+  }
+  enforce_caps(t);
+}
+
+void dop_node_lost(struct dop_socket *s, unsigned code, const char *code_name, const char *why) {
+  struct dop_node *n = s->node;
+  if (!n) return;
+  struct dop_transport *t = n->transport;
+  uint64_t held = n->status == DOP_CONNECTED ? t->engine->now - n->since : 0;
+  s->node = NULL;
+  n->socket = NULL;
+  dop_node_ref(n);
+  dop_transport_ref(t);
+  report_close(n, code, code_name, why);
+  if (n->token)
+    detach(n, why);
+  else if (t->role == DOP_CLIENT)
+    begin_again(n, why);
+  else
+    dop_node_end(n, 0, why);
+  if (t->role == DOP_CLIENT) dop_transport_down(t, held, code_name, why);
+  dop_transport_unref(t);
+  dop_node_unref(n);
+}
+
+void dop_node_part(struct dop_socket *s, unsigned code, const char *code_name, const char *why) {
+  dop_socket_ref(s);
+  dop_node_lost(s, code, code_name, why);
+  s->ops->close(s, code, why);
+  dop_socket_unref(s);
+}
+
+void dop_node_adopt(struct dop_node *holder, struct dop_node *newcomer) {
+  struct dop_transport *t = holder->transport;
+  struct dop_socket *s = newcomer->socket;
+  newcomer->socket = NULL;
+  newcomer->status = DOP_DISCONNECTED;
+  dop_node_unlist(newcomer);
+
+  holder->socket = s;
+  holder->socket_number = s->number;
+  s->node = holder;
+  dop_timers_disarm(&t->engine->timers, &holder->window);
+  dop_node_list(holder, 0);
+  dop_node_resumed(holder);
+  if (dop_node_say(holder, holder->token) == 0) dop_node_pump(holder);
+}
+
+void dop_node_resumed(struct dop_node *n) {
+  struct dop_transport *t = n->transport;
+  dop_node_set_status(n, DOP_CONNECTED, NULL);
+  struct dop_event *ev = dop_engine_event(t, n, DOP_EVENT_RECONNECT, NULL);
+  if (ev) ev->elapsed = t->engine->now - n->since;
+  n->since = t->engine->now;
+  t->reconnects++;
+  n->socket->ops->connected(n->socket);
+}
+
+/* --- sending --- */
+
+/* A message that could not be written for want of memory is kept, the socket is not: what the peer
+ * would hear next would have a gap. */
+static void give_up_socket(struct dop_node *n) {
+  struct dop_socket *s = n->socket;
+  dop_socket_ref(s);
+  dop_node_lost(s, 0, "ENOMEM", "no memory to write to the socket");
+  s->ops->drop(s, 0);
+  dop_socket_unref(s);
+}
+
+int dop_node_say(struct dop_node *n, const struct dop_token *t) {
+  if (n->socket->ops->send(n->socket, DOP_TEXT, t->text, t->len) == 0) return 0;
+  give_up_socket(n);
+  return -1;
+}
+
+static int takes_more(const struct dop_node *n) {
+  return n->status == DOP_CONNECTED && n->socket->ops->backlog(n->socket) < DOP_SOCKET_MARK;
+}
+
+static int flush_queue(struct dop_node *n, int all) {
+  struct dop_message m;
+  while ((all || takes_more(n)) && dop_queue_front(&n->queue, &m)) {
+    if (n->socket->ops->send(n->socket, m.kind, m.data, m.len)) {
+      give_up_socket(n);
+      return -1;
+    }
+    dop_queue_pop(&n->queue);
+  }
+  return 0;
+}
+
+void dop_node_pump(struct dop_node *n) {
+  if (flush_queue(n, 0) || !n->full) return;
+  const struct dop_limits *l = &n->transport->limits;
+  if (n->queue.count > l->queue_messages / 2 || dop_queue_size(&n->queue) > l->queue_bytes / 2)
+    return;
+  n->full = 0;
+  dop_engine_event(n->transport, n, DOP_EVENT_DRAIN, NULL);
+}
+
+void dop_node_writable(struct dop_socket *s) {
+  if (s->node && s->node->status == DOP_CONNECTED) dop_node_pump(s->node);
+}
+
+static enum dop_sent enqueue(struct dop_node *n, enum dop_kind kind, const char *data, size_t len) {
+  struct dop_transport *t = n->transport;
+  const struct dop_limits *l = &t->limits;
+  size_t size = len + DOP_QUEUE_OVERHEAD;
+  /* An empty queue takes any one message: a limit below the largest message would refuse it for
+   * ever. */
+  if (n->queue.count &&
+      (n->queue.count >= l->queue_messages || dop_queue_size(&n->queue) + size > l->queue_bytes)) {
+    n->full = 1;
+    return DOP_SEND_FULL;
+  }
+  if (dop_queue_push(&n->queue, kind, data, len)) return DOP_SEND_NOMEM;
+  if (n->detached) {
+    t->detached_bytes += size;
+    enforce_caps(t);
+  }
+  return DOP_SENT;
+}
+
+enum dop_sent dop_node_send(struct dop_node *n, enum dop_kind kind, const char *data, size_t len) {
+  if (n->status == DOP_DISCONNECTED) return DOP_SEND_CLOSED;
+  if (len > n->transport->limits.max_message) return DOP_SEND_TOOLARGE;
+  if (kind == DOP_TEXT && dop_token_is(n->token, data, len)) return DOP_SEND_RESERVED;
+  if (!n->queue.count && takes_more(n))
+    return n->socket->ops->send(n->socket, kind, data, len) ? DOP_SEND_NOMEM : DOP_SENT;
+  return enqueue(n, kind, data, len);
+}
+
+size_t dop_node_queued(const struct dop_node *n) {
+  return dop_queue_size(&n->queue) + (n->socket ? n->socket->ops->backlog(n->socket) : 0);
+}
+
+/* --- ends --- */
+
+int dop_node_disconnect(struct dop_node *n, unsigned code, const char *why) {
+  if (n->status == DOP_DISCONNECTED) return -1;
+  dop_node_ref(n);
+  if (n->status == DOP_CONNECTED && flush_queue(n, 1) == 0) dop_node_say(n, n->token);
+  dop_node_end(n, code, why);
+  if (n->transport->role == DOP_CLIENT) n->transport->closed = 1;
+  dop_node_unref(n);
+  return 0;
+}
+
+int dop_node_drop(struct dop_node *n, int reset) {
+  struct dop_socket *s = n->socket;
+  if (!s) return -1;
+  dop_socket_ref(s);
+  dop_node_lost(s, 0, "DROPPED", "dropped by this end");
+  s->ops->drop(s, reset);
+  dop_socket_unref(s);
+  return 0;
+}

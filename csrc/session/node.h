@@ -1,0 +1,108 @@
+/* A node: one end of a session, and the connectivity protocol itself (docs/protocol.md, section 1).
+ *
+ * Sockets come and go under it. What it hears and sends are whole messages; what happens to it is
+ * reported as events of the engine. Owns its tokens and its queue. Never calls an application,
+ * never reads a clock. One function a message of the protocol, one table of states in
+ * docs/protocol.md.
+ */
+#ifndef DOP_SESSION_NODE_H
+#define DOP_SESSION_NODE_H
+
+#include "session/transport.h"
+
+enum dop_status { /* the proposal's numbers */
+                  DOP_OPEN = 0,
+                  DOP_PRECONNECTED = 1,
+                  DOP_CONNECTED = 2,
+                  DOP_RECONNECTING = 3,
+                  DOP_DISCONNECTED = 4
+};
+
+/* "OPEN", "PRECONNECTED", ... */
+const char *dop_status_name(enum dop_status s);
+
+struct dop_probe;
+
+struct dop_node {
+  struct dop_transport *transport;
+  struct dop_socket *socket;    /* NULL while there is none */
+  struct dop_token *local;      /* our half; after CONNECTED NULL */
+  struct dop_token *remote;     /* the peer's half while PRECONNECTED */
+  struct dop_token *token;      /* the session's secret once CONNECTED */
+  struct dop_queue queue;       /* accepted, not written */
+  struct dop_node *prev, *next; /* in one of the transport's lists */
+  struct dop_node *hash_next;   /* in the directory */
+  struct dop_probe *probe;      /* a newcomer claims this session, or did within a second */
+  struct dop_node *claims;      /* the CONNECTED node whose session this newcomer claims */
+  struct dop_timer window;      /* a server's resume window */
+  uint64_t since;               /* ms; when it became CONNECTED, or stopped to be */
+  uint32_t hash;
+  uint32_t refs;
+  uint32_t socket_number; /* of the socket it has, or had last */
+  uint32_t events;        /* about it, queued */
+  uint8_t status;
+  unsigned full : 1;      /* a send found no room: drain is owed */
+  unsigned listed : 1;    /* in a list of the transport, which holds a reference */
+  unsigned detached : 1;  /* in the detached list */
+  unsigned connected : 1; /* was CONNECTED at some time */
+  int32_t app;            /* the binding's */
+};
+
+/* A node that is OPEN, in the transport's list, with a half of its own; NULL without memory or
+ * randomness. The transport holds a reference until it is DISCONNECTED. */
+struct dop_node *dop_node_new(struct dop_transport *t);
+void dop_node_ref(struct dop_node *n);
+void dop_node_unref(struct dop_node *n);
+
+/* --- what a socket tells its node --- */
+
+/* The socket is up; it becomes the node's. Sends the half, or the token of a session that the
+ * client wants back. */
+void dop_node_open(struct dop_node *n, struct dop_socket *s);
+
+/* A whole message came. Returns 1 when it is data for the application, 0 when the protocol took
+ * it; s->node may be another node afterwards, or none. */
+int dop_node_hear(struct dop_socket *s, const struct dop_message *m);
+
+/* The pong with this payload came. */
+void dop_node_pong(struct dop_socket *s, const char *payload, size_t len);
+
+/* The socket is gone, or as good as gone: nothing more can be sent or heard on it. `code` is a
+ * close code or 0, `why` a sentence, `code_name` an error code of docs/api.md or NULL. */
+void dop_node_lost(struct dop_socket *s, unsigned code, const char *code_name, const char *why);
+
+/* The same, when it is this end that wants no more of the socket: it is closed with `code`. */
+void dop_node_part(struct dop_socket *s, unsigned code, const char *code_name, const char *why);
+
+/* The system took bytes: what waited in the queue may go on. */
+void dop_node_writable(struct dop_socket *s);
+
+/* --- what an application asks of a node --- */
+
+enum dop_sent {
+  DOP_SENT,
+  DOP_SEND_FULL,
+  DOP_SEND_TOOLARGE,
+  DOP_SEND_RESERVED,
+  DOP_SEND_CLOSED,
+  DOP_SEND_NOMEM
+};
+
+/* Accepts a message, to be written as soon as the node is CONNECTED, in order. Copies `data`. */
+enum dop_sent dop_node_send(struct dop_node *n, enum dop_kind kind, const char *data, size_t len);
+
+/* The formal end: the peer hears it if it can. 0, or -1 when the node is DISCONNECTED already. */
+int dop_node_disconnect(struct dop_node *n, unsigned code, const char *why);
+
+/* Loses the socket and keeps the session. 0, or -1 when there is no socket. */
+int dop_node_drop(struct dop_node *n, int reset);
+
+/* Ends the session without telling the peer (a policy that gave up, a window that passed): the node
+ * is DISCONNECTED, its socket, if any, is closed with `code`. Does nothing the second time. A
+ * server's node that never was CONNECTED ends without a `disconnect` event. */
+void dop_node_end(struct dop_node *n, unsigned code, const char *why);
+
+/* Bytes accepted and not taken by the system. */
+size_t dop_node_queued(const struct dop_node *n);
+
+#endif

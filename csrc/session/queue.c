@@ -1,0 +1,58 @@
+/* Messages in one block; see queue.h. Owns the block, never looks into a message. */
+#include "session/queue.h"
+
+#include <string.h>
+
+struct record {
+  uint32_t len;
+  uint32_t kind;
+};
+
+_Static_assert(sizeof(struct record) == DOP_QUEUE_OVERHEAD, "a record's head is what is counted");
+
+/* Moves the records to the front once the room before them is the larger part: each byte is then
+ * moved at most once on average. */
+static void compact(struct dop_queue *q) {
+  if (q->head < 4096 || q->head < q->bytes.len / 2) return;
+  dop_bytes_consume(&q->bytes, q->head);
+  q->head = 0;
+}
+
+int dop_queue_push(struct dop_queue *q, enum dop_kind kind, const char *data, size_t len) {
+  struct record r = {(uint32_t)len, kind};
+  compact(q);
+  char *room = dop_bytes_room(&q->bytes, sizeof r + len);
+  if (!room) return -1;
+  memcpy(room, &r, sizeof r);
+  if (len) memcpy(room + sizeof r, data, len);
+  q->bytes.len += (uint32_t)(sizeof r + len);
+  q->count++;
+  return 0;
+}
+
+int dop_queue_front(const struct dop_queue *q, struct dop_message *m) {
+  if (!q->count) return 0;
+  struct record r;
+  memcpy(&r, q->bytes.data + q->head, sizeof r);
+  m->kind = (enum dop_kind)r.kind;
+  m->data = q->bytes.data + q->head + sizeof r;
+  m->len = r.len;
+  return 1;
+}
+
+void dop_queue_pop(struct dop_queue *q) {
+  struct record r;
+  memcpy(&r, q->bytes.data + q->head, sizeof r);
+  q->head += (uint32_t)sizeof r + r.len;
+  if (--q->count == 0) dop_queue_dispose(q);
+}
+
+void dop_queue_move(struct dop_queue *q, struct dop_queue *to) {
+  *to = *q;
+  memset(q, 0, sizeof *q);
+}
+
+void dop_queue_dispose(struct dop_queue *q) {
+  dop_bytes_dispose(&q->bytes);
+  memset(q, 0, sizeof *q);
+}

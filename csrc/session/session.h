@@ -1,0 +1,16 @@
+/* session: the DOP connectivity protocol as a pure machine. Knows neither WebSockets nor Lua.
+ *
+ *   token      halves, merging, comparing
+ *   queue      messages accepted and not yet written
+ *   socket     what a node needs of the thing that carries its messages
+ *   directory  from a token to its node
+ *   engine     time, randomness, events: the world
+ *   transport  one listener's or one client's sessions, and the limits
+ *   node       one end of a session: the protocol
+ */
+#ifndef DOP_SESSION_H
+#define DOP_SESSION_H
+
+#include "session/node.h"
+
+#endif

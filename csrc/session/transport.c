@@ -1,0 +1,104 @@
+/* One listener's or one client's sessions; see transport.h. */
+#include "session/transport.h"
+
+#include <string.h>
+
+#include "session/node.h"
+
+const struct dop_limits dop_limits_default = {
+    .resume_window = 60000,
+    .probe_timeout = 2000,
+    .handshake_timeout = 10000,
+    .ping_interval = 20000,
+    .ping_timeout = 10000,
+    .close_timeout = 5000,
+    .max_message = 1 << 20,
+    .max_header = 8192,
+    .max_fields = 64,
+    .queue_bytes = 1 << 20,
+    .queue_messages = 1024,
+    .max_detached = 100000,
+    .max_detached_bytes = 256u << 20,
+    .max_pending = 10000,
+    .max_pending_per_address = 0,
+    .half_min = DOP_HALF_MIN,
+};
+
+struct dop_transport *dop_transport_new(struct dop_engine *e, enum dop_role role,
+                                        const struct dop_limits *limits) {
+  struct dop_transport *t = dop_zalloc(sizeof *t);
+  if (!t) return NULL;
+  t->engine = e;
+  t->role = role;
+  t->limits = *limits;
+  t->refs = 1;
+  if (e->random(e->random_ctx, t->directory.key, sizeof t->directory.key)) {
+    dop_free(t);
+    return NULL;
+  }
+  return t;
+}
+
+int dop_transport_begin(struct dop_transport *t) {
+  t->current = dop_node_new(t);
+  return t->current ? 0 : -1;
+}
+
+void dop_transport_ref(struct dop_transport *t) {
+  t->refs++;
+}
+
+void dop_transport_unref(struct dop_transport *t) {
+  if (--t->refs) return;
+  dop_directory_dispose(&t->directory);
+  dop_queue_dispose(&t->halves);
+  dop_free(t);
+}
+
+/* A client that closes is done with its session and says so; a server that closes may be back soon,
+ * and a client of it shall try. */
+static void end_node(struct dop_node *n, unsigned code) {
+  if (n->transport->role == DOP_CLIENT)
+    dop_node_disconnect(n, code, "closed");
+  else
+    dop_node_end(n, code, "closed");
+}
+
+void dop_transport_close(struct dop_transport *t, unsigned code) {
+  dop_transport_ref(t);
+  t->closed = 1;
+  while (t->attached.first) end_node(t->attached.first, code);
+  while (t->detached.first) end_node(t->detached.first, code);
+  /* What is left is in the middle of an upgrade, or closing already. */
+  for (struct dop_socket *s = t->sockets, *next; s; s = next) {
+    next = s->next;
+    dop_socket_ref(s);
+    if (next) dop_socket_ref(next);
+    s->ops->close(s, code, "closed");
+    if (next) dop_socket_unref(next);
+    dop_socket_unref(s);
+  }
+  dop_transport_unref(t);
+}
+
+int dop_transport_has_room(const struct dop_transport *t) {
+  return !t->closed && t->pending_count <= t->limits.max_pending;
+}
+
+int dop_transport_awaits_socket(const struct dop_transport *t) {
+  const struct dop_node *n = t->current;
+  return n && n->status != DOP_DISCONNECTED && !n->socket;
+}
+
+void dop_transport_down(struct dop_transport *t, uint64_t held, const char *code_name,
+                        const char *why) {
+  if (t->closed) return;
+  struct dop_event *ev = dop_engine_event(t, NULL, DOP_EVENT_DOWN, why);
+  if (!ev) return;
+  ev->code_name = code_name;
+  ev->elapsed = held;
+}
+
+int dop_transport_inject_half(struct dop_transport *t, const char *text, size_t len) {
+  return dop_queue_push(&t->halves, DOP_TEXT, text, len);
+}

@@ -1,0 +1,96 @@
+/* A transport as the machine sees it: one listener's sessions, or one client's.
+ *
+ * Owns the directory and the list of nodes and sockets, and knows the limits. Opens nothing.
+ */
+#ifndef DOP_SESSION_TRANSPORT_H
+#define DOP_SESSION_TRANSPORT_H
+
+#include "session/directory.h"
+#include "session/engine.h"
+#include "session/socket.h"
+
+enum dop_role { DOP_SERVER, DOP_CLIENT };
+
+/* Every limit of the product with its default; times in ms, sizes in bytes. */
+struct dop_limits {
+  uint64_t resume_window;           /* 60 s: a server forgets a RECONNECTING node */
+  uint64_t probe_timeout;           /* 2 s: to prove that the holder of a claimed session lives */
+  uint64_t handshake_timeout;       /* 10 s: from accept, or from dialling, to CONNECTED */
+  uint64_t ping_interval;           /* 20 s without a byte: ping; 0: never */
+  uint64_t ping_timeout;            /* 10 s more: the socket is lost */
+  uint64_t close_timeout;           /* 5 s: for the peer's part of a polite end */
+  uint32_t max_message;             /* 1 MiB, after reassembly */
+  uint32_t max_header;              /* 8 KiB of HTTP head */
+  uint32_t max_fields;              /* 64 header fields */
+  uint32_t queue_bytes;             /* 1 MiB of messages not yet written, a node */
+  uint32_t queue_messages;          /* 1024 of them */
+  uint32_t max_detached;            /* 100,000 RECONNECTING nodes in all */
+  uint64_t max_detached_bytes;      /* 256 MiB in their queues */
+  uint32_t max_pending;             /* 10,000 sockets that are not CONNECTED yet */
+  uint32_t max_pending_per_address; /* 0: off */
+  uint32_t half_min;                /* DOP_HALF_MIN; lower only in a test of the machine */
+};
+
+extern const struct dop_limits dop_limits_default;
+
+struct dop_node_list {
+  struct dop_node *first, *last;
+};
+
+struct dop_transport {
+  struct dop_engine *engine;
+  enum dop_role role;
+  struct dop_limits limits;
+  struct dop_directory directory;
+  struct dop_node_list attached; /* nodes with a socket, or that wait for their first */
+  struct dop_node_list detached; /* a server's RECONNECTING nodes, the oldest first */
+  struct dop_socket *sockets;
+  struct dop_node *current; /* a client's node; NULL once that is DISCONNECTED and forgotten */
+  struct dop_queue halves;  /* halves to use before random ones: tests of the machine only */
+  uint64_t detached_bytes;
+  uint32_t detached_count, node_count, socket_count, pending_count;
+  uint32_t socket_number; /* of the newest socket */
+  uint32_t refs;
+  uint32_t events;      /* about it, queued */
+  uint32_t lost_events; /* events that found no memory */
+  unsigned closed : 1;
+  unsigned ask : 1;        /* requests are answered by the application, see DOP_EVENT_REQUEST */
+  unsigned any_origin : 1; /* a browser may come from any site */
+  void *app;               /* the binding's */
+
+  /* What happened so far, for stats(). */
+  uint64_t opened, connects, reconnects, disconnects, refused;
+};
+
+/* NULL without memory or randomness. One reference is the caller's; each node, socket and event
+ * holds one. */
+struct dop_transport *dop_transport_new(struct dop_engine *e, enum dop_role role,
+                                        const struct dop_limits *limits);
+
+/* Makes a client's node, once. -1 without memory or randomness. */
+int dop_transport_begin(struct dop_transport *t);
+
+void dop_transport_ref(struct dop_transport *t);
+void dop_transport_unref(struct dop_transport *t);
+
+/* Ends every session (DISCONNECTED, reason "closed") and closes every socket with `code`. A
+ * client's session ends formally, so that the server need not wait for it; a server's clients may
+ * come back. */
+void dop_transport_close(struct dop_transport *t, unsigned code);
+
+/* Whether a further socket of a server may begin its handshake. */
+int dop_transport_has_room(const struct dop_transport *t);
+
+/* Whether a client's node lives and has no socket. */
+int dop_transport_awaits_socket(const struct dop_transport *t);
+
+/* A client's attempt came to nothing before there was a socket, or its socket is gone: reports
+ * DOP_EVENT_DOWN with a sentence and a code ("ECONNREFUSED"), unless the transport is closed.
+ * `held` is for how many ms the session was CONNECTED on the socket that is gone. */
+void dop_transport_down(struct dop_transport *t, uint64_t held, const char *code_name,
+                        const char *why);
+
+/* For tests of the machine: the next node's half will be these bytes. -1 without memory. */
+int dop_transport_inject_half(struct dop_transport *t, const char *text, size_t len);
+
+#endif
