@@ -1,0 +1,16 @@
+/* ws: WebSocket without I/O (RFC 6455). Knows nothing of sessions.
+ *
+ *   upgrade     the opening handshake, both roles
+ *   connection  frames to messages: fragmentation, control frames, what is a violation
+ *   frame       frames on the wire and masking
+ *   utf8        the check that runs as text arrives
+ */
+#ifndef DOP_WS_H
+#define DOP_WS_H
+
+#include "ws/connection.h"
+#include "ws/frame.h"
+#include "ws/upgrade.h"
+#include "ws/utf8.h"
+
+#endif
