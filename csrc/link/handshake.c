@@ -1,0 +1,208 @@
+/* The upgrade of a link, both roles (RFC 6455 section 4). Owns the request while it is of use. */
+#include <stdio.h>
+#include <string.h>
+
+#include "link/link_private.h"
+
+static const struct dop_limits *limits(const struct dop_link *l) {
+  return &l->socket.transport->limits;
+}
+
+void dop_link_free_upgrade(struct dop_link *l) {
+  if (!l->upgrade) return;
+  dop_bytes_dispose(&l->upgrade->head);
+  dop_free(l->upgrade);
+  l->upgrade = NULL;
+}
+
+void dop_link_refuse(struct dop_link *l, unsigned status, const char *headers, const char *text) {
+  if (l->state != DOP_LINK_UPGRADING && l->state != DOP_LINK_ASKED) return;
+  l->socket.transport->refused++;
+  if (dop_upgrade_write_refusal(dop_link_out(l), status, headers, text))
+    dop_link_die(l, 0);
+  else
+    dop_link_linger(l);
+}
+
+/* --- the server --- */
+
+static uint32_t pending_from(const struct dop_transport *t, const char *address) {
+  /* The port does not count. */
+  const char *port = strrchr(address, ':');
+  size_t len = port ? (size_t)(port - address) : strlen(address);
+  uint32_t found = 0;
+  for (struct dop_socket *s = t->sockets; s; s = s->next) {
+    struct dop_link *l = s->pending ? dop_link_of(s) : NULL;
+    if (l && l->address && strncmp(l->address, address, len) == 0 && l->address[len] == ':')
+      found++;
+  }
+  return found;
+}
+
+struct dop_link *dop_link_accept(struct dop_transport *t, const char *address) {
+  struct dop_link *l = dop_link_new(t);
+  if (!l) return NULL;
+  if (address) {
+    size_t size = strlen(address) + 1;
+    l->address = dop_malloc(size);
+    if (l->address) memcpy(l->address, address, size);
+  }
+  uint32_t most = t->limits.max_pending_per_address;
+  if (!dop_transport_has_room(t) || (most && l->address && pending_from(t, l->address) > most))
+    dop_link_refuse(l, 503, "Retry-After: 5\r\n", "Too many connections at once.\n");
+  return l;
+}
+
+static char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+}
+
+static int same_host(struct dop_span a, struct dop_span b) {
+  if (a.len != b.len) return 0;
+  for (size_t i = 0; i < a.len; i++)
+    if (lower(a.data[i]) != lower(b.data[i])) return 0;
+  return 1;
+}
+
+/* Same-origin as browsers have it: the authority of Origin is the Host that was asked for. Clients
+ * that are no browsers send no Origin. */
+static int origin_ok(const struct dop_transport *t, const struct dop_upgrade_request *r) {
+  if (t->any_origin || !r->origin.data) return 1;
+  const char *p = memchr(r->origin.data, ':', r->origin.len);
+  size_t scheme = p ? (size_t)(p - r->origin.data) + 3 : r->origin.len;
+  if (!p || scheme > r->origin.len || p[1] != '/' || p[2] != '/') return 0;
+  struct dop_span authority = {r->origin.data + scheme, r->origin.len - scheme};
+  return same_host(authority, r->host);
+}
+
+static int hear_request(struct dop_link *l, size_t len) {
+  struct dop_transport *t = l->socket.transport;
+  struct dop_upgrade_request req;
+  const char *why = NULL;
+  unsigned status = dop_upgrade_parse_request(&req, l->input, len, limits(l)->max_fields, &why);
+  if (status) {
+    dop_link_refuse(l, status, NULL, why);
+    return 1;
+  }
+  if (!origin_ok(t, &req)) {
+    dop_link_refuse(l, 403, NULL, "This origin may not connect.\n");
+    return 1;
+  }
+  if (dop_bytes_append(&l->upgrade->head, l->input, len)) {
+    dop_link_refuse(l, 503, NULL, "Out of memory.\n");
+    return 1;
+  }
+  dop_link_skip(l, len);
+  l->state = DOP_LINK_ASKED;
+  if (!t->ask) {
+    dop_link_allow(l);
+    return 1;
+  }
+  struct dop_event *ev = dop_engine_event(t, NULL, DOP_EVENT_REQUEST, NULL);
+  if (!ev) {
+    dop_link_refuse(l, 503, NULL, "Out of memory.\n");
+    return 1;
+  }
+  ev->socket = &l->socket;
+  dop_socket_ref(ev->socket);
+  return 1;
+}
+
+int dop_link_request(const struct dop_link *l, struct dop_upgrade_request *req) {
+  const char *why;
+  if (!l->upgrade || !l->upgrade->head.len) return -1;
+  return dop_upgrade_parse_request(req, l->upgrade->head.data, l->upgrade->head.len,
+                                   limits(l)->max_fields, &why)
+             ? -1
+             : 0;
+}
+
+void dop_link_forget_request(struct dop_link *l) {
+  dop_link_free_upgrade(l);
+}
+
+/* Whether the client offered plain DOP among its subprotocols, which may stand in several lines. */
+static int offers_dop(const struct dop_head *head) {
+  for (unsigned i = 0; i < head->count; i++)
+    if (dop_span_is(head->fields[i].name, "Sec-WebSocket-Protocol") &&
+        dop_span_has_token(head->fields[i].value, "dop", 0))
+      return 1;
+  return 0;
+}
+
+void dop_link_allow(struct dop_link *l) {
+  struct dop_transport *t = l->socket.transport;
+  struct dop_upgrade_request req;
+  if (l->state != DOP_LINK_ASKED || dop_link_request(l, &req)) return;
+  struct dop_node *n = t->closed ? NULL : dop_node_new(t);
+  if (!n) {
+    dop_link_refuse(l, 503, NULL, "No room for a session.\n");
+    return;
+  }
+  if (dop_upgrade_write_accept(dop_link_out(l), req.key, offers_dop(&req.head) ? "dop" : NULL)) {
+    dop_node_end(n, 0, "no memory");
+    dop_link_die(l, 0);
+    return;
+  }
+  dop_link_begin(l, n);
+  if (l->input_len || l->in.len) dop_socket_mark_ready(&l->socket);
+}
+
+/* --- the client --- */
+
+struct dop_link *dop_link_dial(struct dop_transport *t, const char *host, const char *target,
+                               const char *headers) {
+  struct dop_link *l = dop_link_new(t);
+  uint8_t raw[16];
+  if (!l) return NULL;
+  if (t->engine->random(t->engine->random_ctx, raw, sizeof raw) == 0) {
+    l->upgrade->key[dop_base64(raw, sizeof raw, l->upgrade->key)] = 0;
+    if (dop_upgrade_write_request(dop_link_out(l), host, target, l->upgrade->key, "dop", headers) ==
+        0)
+      return l;
+  }
+  dop_link_die(l, 0);
+  dop_socket_unref(&l->socket);
+  return NULL;
+}
+
+static int hear_response(struct dop_link *l, size_t len) {
+  struct dop_transport *t = l->socket.transport;
+  struct dop_head head;
+  struct dop_span protocol;
+  const char *why = NULL;
+  if (dop_upgrade_parse_response(&head, l->input, len, limits(l)->max_fields, l->upgrade->key,
+                                 &protocol, &why)) {
+    char told[128];
+    if (head.status && head.status != 101) {
+      snprintf(told, sizeof told, "the server answered with status %u: %s", head.status, why);
+      why = told;
+    }
+    dop_link_lost(l, "UPGRADE", why);
+  } else if (protocol.data && !dop_span_has_token(protocol, "dop", 0)) {
+    dop_link_lost(l, "UPGRADE", "the server selected a subprotocol that was not offered");
+  } else if (!dop_transport_awaits_socket(t)) {
+    dop_link_die(l, 0); /* nobody waits for it any more */
+  } else {
+    dop_link_skip(l, len);
+    dop_link_free_upgrade(l);
+    dop_link_begin(l, t->current);
+  }
+  return 1;
+}
+
+/* --- both --- */
+
+int dop_link_handshake(struct dop_link *l) {
+  int server = l->socket.transport->role == DOP_SERVER;
+  size_t len = dop_http_head_end(l->input, l->input_len, &l->upgrade->seen);
+  if ((len ? len : l->input_len) > limits(l)->max_header) {
+    if (server)
+      dop_link_refuse(l, 431, NULL, "The request's head is too large.\n");
+    else
+      dop_link_lost(l, "UPGRADE", "the head of the server's answer is too large");
+    return 1;
+  }
+  if (!len) return 0;
+  return server ? hear_request(l, len) : hear_response(l, len);
+}

@@ -1,0 +1,433 @@
+/* The life of a link; see link.h. Owns buffers and the timer; the handshake is in handshake.c. */
+#include "link/link.h"
+
+#include <string.h>
+
+#include "link/link_private.h"
+
+#define EARLY_MAX 1024   /* bytes of a message before CONNECTED */
+#define SPARE_MAX 131072 /* a larger block goes back to the system */
+
+static struct dop_link *as_link(struct dop_socket *s) {
+  return (struct dop_link *)s;
+}
+
+static struct dop_engine *engine(const struct dop_link *l) {
+  return l->socket.transport->engine;
+}
+
+static const struct dop_limits *limits(const struct dop_link *l) {
+  return &l->socket.transport->limits;
+}
+
+/* --- buffers --- */
+
+struct dop_bytes *dop_link_out(struct dop_link *l) {
+  struct dop_engine *e = engine(l);
+  if (!l->out.data && e->spare.data) {
+    l->out = e->spare;
+    memset(&e->spare, 0, sizeof e->spare);
+  }
+  dop_socket_mark_dirty(&l->socket);
+  return &l->out;
+}
+
+/* The block that just became empty serves the next link of this loop: an idle one holds none. */
+static void give_back(struct dop_engine *e, struct dop_bytes *b) {
+  if (e->spare.data || b->cap > SPARE_MAX) {
+    dop_bytes_dispose(b);
+    return;
+  }
+  e->spare = *b;
+  e->spare.len = 0;
+  memset(b, 0, sizeof *b);
+}
+
+const char *dop_link_output(const struct dop_link *l, size_t *len) {
+  *len = l->out.len - l->out_at;
+  return *len ? l->out.data + l->out_at : NULL;
+}
+
+void dop_link_sent(struct dop_link *l, size_t n) {
+  l->out_at += (uint32_t)n;
+  if (l->out_at == l->out.len) {
+    l->out_at = 0;
+    give_back(engine(l), &l->out);
+  }
+  dop_node_writable(&l->socket);
+}
+
+void dop_link_take(struct dop_link *l, struct dop_bytes *b, uint32_t *at) {
+  *b = l->out;
+  *at = l->out_at;
+  l->in_flight = l->out.len - l->out_at;
+  memset(&l->out, 0, sizeof l->out);
+  l->out_at = 0;
+}
+
+void dop_link_wrote(struct dop_link *l) {
+  l->in_flight = 0;
+  if (l->state == DOP_LINK_DEAD) return;
+  dop_node_writable(&l->socket);
+  dop_socket_mark_dirty(&l->socket);
+}
+
+static size_t link_backlog(const struct dop_socket *s) {
+  const struct dop_link *l = (const struct dop_link *)s;
+  return l->out.len - l->out_at + l->in_flight;
+}
+
+/* --- ends --- */
+
+static void arm(struct dop_link *l, uint64_t after) {
+  /* Without memory for a deadline the socket may not stay. */
+  if (dop_timers_arm(&engine(l)->timers, &l->timer, engine(l)->now + after)) dop_link_die(l, 1);
+}
+
+void dop_link_die(struct dop_link *l, int reset) {
+  if (l->state == DOP_LINK_DEAD) return;
+  l->state = DOP_LINK_DEAD;
+  l->dead = 1;
+  l->reset = reset != 0;
+  dop_timers_disarm(&engine(l)->timers, &l->timer);
+  dop_socket_mark_dirty(&l->socket);
+  dop_socket_retire(&l->socket);
+}
+
+static void not_pending(struct dop_link *l) {
+  if (l->socket.pending) l->socket.transport->pending_count--;
+  l->socket.pending = 0;
+}
+
+void dop_link_linger(struct dop_link *l) {
+  l->state = DOP_LINK_ENDING;
+  l->fin = 1;
+  not_pending(l);
+  dop_socket_mark_dirty(&l->socket);
+  arm(l, limits(l)->close_timeout);
+}
+
+/* Mask bytes of a client's frame, NULL for a server. `*ok` is 0 when there is no randomness. */
+static const uint8_t *mask_for(struct dop_link *l, uint8_t mask[4], int *ok) {
+  *ok = 1;
+  if (l->ws.server) return NULL;
+  *ok = dop_engine_mask(engine(l), mask) == 0;
+  return mask;
+}
+
+static int write_frame(struct dop_link *l, enum dop_ws_opcode op, const char *data, size_t len) {
+  uint8_t mask[4];
+  int ok;
+  const uint8_t *m = mask_for(l, mask, &ok);
+  return ok ? dop_ws_write(dop_link_out(l), op, data, len, m) : -1;
+}
+
+static int write_close(struct dop_link *l, unsigned code, const char *reason) {
+  uint8_t mask[4];
+  int ok;
+  const uint8_t *m = mask_for(l, mask, &ok);
+  return ok ? dop_ws_write_close(dop_link_out(l), code, reason, m) : -1;
+}
+
+static void link_close(struct dop_socket *s, unsigned code, const char *reason) {
+  struct dop_link *l = as_link(s);
+  s->ops->pause(s, 0); /* or the peer's close frame would not be heard */
+  switch (l->state) {
+  case DOP_LINK_UPGRADING:
+  case DOP_LINK_ASKED:
+    if (s->transport->role == DOP_SERVER && code == 1001)
+      dop_link_refuse(l, 503, NULL, "The server is closing.\n");
+    else
+      dop_link_die(l, 0);
+    break;
+  case DOP_LINK_OPEN:
+    not_pending(l);
+    if (write_close(l, code, reason)) {
+      dop_link_die(l, 0);
+    } else {
+      l->state = DOP_LINK_CLOSING;
+      arm(l, limits(l)->close_timeout);
+    }
+    break;
+  default:
+    break;
+  }
+}
+
+static void link_drop(struct dop_socket *s, int reset) {
+  dop_link_die(as_link(s), reset);
+}
+
+void dop_link_lost(struct dop_link *l, const char *code_name, const char *why) {
+  struct dop_transport *t = l->socket.transport;
+  int early = l->state == DOP_LINK_UPGRADING || l->state == DOP_LINK_ASKED;
+  if (l->state == DOP_LINK_DEAD) return;
+  dop_socket_ref(&l->socket);
+  dop_link_die(l, 0);
+  if (l->socket.node)
+    dop_node_lost(&l->socket, 1006, code_name, why);
+  else if (early && t->role == DOP_CLIENT)
+    dop_transport_down(t, 0, code_name, why);
+  dop_socket_unref(&l->socket);
+}
+
+void dop_link_eof(struct dop_link *l) {
+  dop_link_lost(l, "EOF", "the peer ended the connection without a closing handshake");
+}
+
+/* --- what time does --- */
+
+static void idle(struct dop_link *l) {
+  const struct dop_limits *lim = limits(l);
+  uint64_t quiet = engine(l)->now - l->heard_at;
+  /* A paused reader hears nothing: its peer is not to blame. */
+  if (l->socket.paused || quiet < lim->ping_interval) {
+    l->pinged = 0;
+    arm(l, l->socket.paused ? lim->ping_interval : lim->ping_interval - quiet);
+  } else if (l->pinged) {
+    dop_link_lost(l, "TIMEOUT", "the peer did not answer a ping");
+  } else if (write_frame(l, DOP_WS_OP_PING, NULL, 0)) {
+    dop_link_lost(l, "ENOMEM", "no memory for a ping");
+  } else {
+    l->pinged = 1;
+    arm(l, lim->ping_timeout);
+  }
+}
+
+static void handshake_late(struct dop_link *l) {
+  static const char why[] = "the handshake took too long";
+  if (l->state == DOP_LINK_OPEN)
+    dop_node_part(&l->socket, 1013, "TIMEOUT", why);
+  else if (l->socket.transport->role == DOP_SERVER)
+    dop_link_refuse(l, 408, NULL, "The request took too long.\n");
+  else
+    dop_link_lost(l, "TIMEOUT", why);
+}
+
+static void on_timer(struct dop_timer *timer) {
+  struct dop_link *l = DOP_CONTAINER(timer, struct dop_link, timer);
+  dop_socket_ref(&l->socket);
+  if (l->state >= DOP_LINK_CLOSING)
+    dop_link_die(l, 0);
+  else if (l->socket.pending)
+    handshake_late(l);
+  else
+    idle(l);
+  dop_socket_unref(&l->socket);
+}
+
+static void link_connected(struct dop_socket *s) {
+  struct dop_link *l = as_link(s);
+  not_pending(l);
+  l->heard_at = engine(l)->now;
+  if (limits(l)->ping_interval)
+    arm(l, limits(l)->ping_interval);
+  else
+    dop_timers_disarm(&engine(l)->timers, &l->timer);
+}
+
+/* --- bytes in --- */
+
+void dop_link_feed(struct dop_link *l, char *data, size_t n) {
+  l->heard_at = engine(l)->now;
+  l->pinged = 0;
+  if (l->in.len == 0) {
+    l->input = data;
+    l->input_len = (uint32_t)n;
+    l->borrowed = 1;
+    return;
+  }
+  if (dop_bytes_append(&l->in, data, n)) {
+    dop_link_lost(l, "ENOMEM", "no memory for the bytes that came");
+    return;
+  }
+  l->input = l->in.data;
+  l->input_len = l->in.len;
+  l->borrowed = 0;
+}
+
+void dop_link_skip(struct dop_link *l, size_t n) {
+  l->input += n;
+  l->input_len -= (uint32_t)n;
+}
+
+void dop_link_settle(struct dop_link *l) {
+  int failed = 0;
+  if (!l->input) return;
+  if (l->state == DOP_LINK_DEAD) l->input_len = 0;
+  if (l->borrowed)
+    failed = l->input_len && dop_bytes_append(&l->in, l->input, l->input_len);
+  else
+    dop_bytes_consume(&l->in, l->in.len - l->input_len);
+  if (l->in.len == 0) dop_bytes_dispose(&l->in);
+  l->input = NULL;
+  l->input_len = 0;
+  if (failed) dop_link_lost(l, "ENOMEM", "no memory for the bytes that came");
+}
+
+/* The peer's close frame: answered once, then the socket ends, the server's side first (RFC 6455
+ * 5.5.1, 7.1.1). */
+static void heard_close(struct dop_link *l, const struct dop_ws_item *item) {
+  char reason[DOP_WS_CONTROL_MAX + 1];
+  memcpy(reason, item->data, item->len); /* at most 123 bytes */
+  reason[item->len] = 0;
+  if (l->state == DOP_LINK_OPEN) {
+    dop_node_lost(&l->socket, item->code, NULL, item->len ? reason : "closed by the peer");
+    write_close(l, item->code == 1005 ? 0 : item->code, NULL);
+  }
+  if (l->state == DOP_LINK_DEAD) return;
+  dop_link_linger(l);
+  if (l->ws.server) l->over = 1;
+}
+
+static void violation(struct dop_link *l, const struct dop_ws_item *item, int early) {
+  unsigned code = early && item->code == 1009 ? 1008 : item->code;
+  if (l->state == DOP_LINK_OPEN) dop_node_part(&l->socket, code, "PROTOCOL", item->why);
+  /* Nothing of what still comes can be understood, the answer to the close frame included. */
+  if (l->state != DOP_LINK_DEAD) dop_link_linger(l);
+}
+
+/* Everything that is not a data message. */
+static void heard_control(struct dop_link *l, const struct dop_ws_item *item, int early) {
+  switch (item->type) {
+  case DOP_WS_PING:
+    /* Whoever does not read his pongs gets no more of them (RFC 6455 5.5.3 asks for the last). */
+    if (l->state == DOP_LINK_OPEN && link_backlog(&l->socket) < DOP_SOCKET_MARK &&
+        write_frame(l, DOP_WS_OP_PONG, item->data, item->len))
+      dop_link_lost(l, "ENOMEM", "no memory for a pong");
+    break;
+  case DOP_WS_PONG:
+    dop_node_pong(&l->socket, item->data, item->len);
+    break;
+  case DOP_WS_CLOSE:
+    heard_close(l, item);
+    break;
+  default:
+    violation(l, item, early);
+  }
+}
+
+static int next_frame(struct dop_link *l, struct dop_message *m) {
+  const struct dop_node *n = l->socket.node;
+  /* What crosses our close frame is of no use, but may be as long as it was allowed to be. */
+  int early = l->state == DOP_LINK_OPEN && (!n || n->status != DOP_CONNECTED);
+  struct dop_ws_item item;
+  size_t used = dop_ws_next(&l->ws, l->input, l->input_len,
+                            early ? EARLY_MAX : limits(l)->max_message, &item);
+  dop_link_skip(l, used);
+  switch (item.type) {
+  case DOP_WS_MORE:
+    return -1;
+  case DOP_WS_TEXT:
+  case DOP_WS_BINARY:
+    m->kind = item.type == DOP_WS_TEXT ? DOP_TEXT : DOP_BINARY;
+    m->data = item.data;
+    m->len = item.len;
+    return dop_node_hear(&l->socket, m);
+  default:
+    heard_control(l, &item, early);
+    return 0;
+  }
+}
+
+static int link_next(struct dop_socket *s, struct dop_message *m) {
+  struct dop_link *l = as_link(s);
+  if (!l->input && l->in.len) {
+    l->input = l->in.data;
+    l->input_len = l->in.len;
+    l->borrowed = 0;
+  }
+  /* What the last step did to the session is told before the next one is taken. */
+  while (l->input && !s->paused && !engine(l)->first) {
+    int found;
+    switch (l->state) {
+    case DOP_LINK_UPGRADING:
+      if (!dop_link_handshake(l)) return 0;
+      break;
+    case DOP_LINK_OPEN:
+    case DOP_LINK_CLOSING:
+      found = next_frame(l, m);
+      if (found) return found > 0;
+      break;
+    case DOP_LINK_ASKED:
+      return 0;
+    default: /* nobody listens any more */
+      dop_link_skip(l, l->input_len);
+      return 0;
+    }
+  }
+  return 0;
+}
+
+/* --- the rest of what a node asks of its socket --- */
+
+static int link_send(struct dop_socket *s, enum dop_kind kind, const char *data, size_t len) {
+  return write_frame(as_link(s), kind == DOP_TEXT ? DOP_WS_OP_TEXT : DOP_WS_OP_BINARY, data, len);
+}
+
+static int link_probe(struct dop_socket *s, const uint8_t payload[DOP_PROBE_LEN]) {
+  return write_frame(as_link(s), DOP_WS_OP_PING, (const char *)payload, DOP_PROBE_LEN);
+}
+
+static void link_pause(struct dop_socket *s, int paused) {
+  if (s->paused == (paused != 0)) return;
+  s->paused = paused != 0;
+  if (!paused && as_link(s)->in.len) dop_socket_mark_ready(s);
+  dop_socket_mark_dirty(s); /* the driver stops or begins to read */
+}
+
+int dop_link_reading(const struct dop_link *l) {
+  return !l->socket.paused && l->state != DOP_LINK_DEAD;
+}
+
+void dop_link_begin(struct dop_link *l, struct dop_node *n) {
+  dop_ws_init(&l->ws, l->socket.transport->role == DOP_SERVER);
+  l->state = DOP_LINK_OPEN;
+  dop_node_open(n, &l->socket);
+}
+
+static void link_free(struct dop_socket *s) {
+  struct dop_link *l = as_link(s);
+  dop_link_free_upgrade(l);
+  dop_ws_dispose(&l->ws);
+  dop_bytes_dispose(&l->in);
+  dop_bytes_dispose(&l->out);
+  dop_free(l->address);
+  dop_free(l);
+}
+
+static const struct dop_socket_ops link_ops = {
+    .send = link_send,
+    .close = link_close,
+    .drop = link_drop,
+    .probe = link_probe,
+    .connected = link_connected,
+    .next = link_next,
+    .backlog = link_backlog,
+    .pause = link_pause,
+    .free = link_free,
+};
+
+struct dop_link *dop_link_of(struct dop_socket *s) {
+  return s->ops == &link_ops ? as_link(s) : NULL;
+}
+
+/* The part of a new link that both roles share. NULL without memory. */
+struct dop_link *dop_link_new(struct dop_transport *t) {
+  struct dop_link *l = dop_zalloc(sizeof *l);
+  if (!l) return NULL;
+  l->upgrade = dop_zalloc(sizeof *l->upgrade);
+  if (!l->upgrade) {
+    dop_free(l);
+    return NULL;
+  }
+  dop_socket_init(&l->socket, &link_ops, t);
+  l->timer.fire = on_timer;
+  l->heard_at = t->engine->now;
+  if (dop_timers_arm(&t->engine->timers, &l->timer, t->engine->now + t->limits.handshake_timeout)) {
+    dop_socket_retire(&l->socket);
+    dop_socket_unref(&l->socket);
+    return NULL;
+  }
+  return l;
+}

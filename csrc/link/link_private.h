@@ -1,0 +1,37 @@
+/* What link.c (the WebSocket's life) and handshake.c (the upgrade) share. */
+#ifndef DOP_LINK_PRIVATE_H
+#define DOP_LINK_PRIVATE_H
+
+#include "link/link.h"
+
+struct dop_upgrade {
+  size_t seen;           /* bytes of the head that were looked at */
+  struct dop_bytes head; /* a server keeps the request for the application */
+  char key[25];          /* a client's Sec-WebSocket-Key */
+};
+
+/* The part of a new link that both roles share. NULL without memory. */
+struct dop_link *dop_link_new(struct dop_transport *t);
+
+/* Parses the head when it is whole. 1: the state changed, go on; 0: more bytes are needed. */
+int dop_link_handshake(struct dop_link *l);
+
+void dop_link_free_upgrade(struct dop_link *l);
+
+/* The upgrade is done: the WebSocket begins and the node hears of its socket. */
+void dop_link_begin(struct dop_link *l, struct dop_node *n);
+
+/* Everything is said. The driver flushes, closes its writing side, and waits for the peer's end,
+ * for the close timeout at most. */
+void dop_link_linger(struct dop_link *l);
+
+/* No more bytes in or out, now. */
+void dop_link_die(struct dop_link *l, int reset);
+
+/* Uses up n bytes of the input. */
+void dop_link_skip(struct dop_link *l, size_t n);
+
+/* The buffer for output, with the engine's spare block when there is none yet; marks the link. */
+struct dop_bytes *dop_link_out(struct dop_link *l);
+
+#endif
