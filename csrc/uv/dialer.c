@@ -1,0 +1,150 @@
+/* From a name to a connection; see dialer.h. */
+#include "uv/dialer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct dop_dialing {
+  uv_getaddrinfo_t resolve;
+  uv_connect_t connect;
+  struct dop_stream *stream;
+  struct addrinfo *addresses, *next; /* next: not tried yet */
+  int err;                           /* of the last address */
+  unsigned resolving : 1, cancelled : 1;
+  char path[]; /* of a unix socket */
+};
+
+static void try_next(struct dop_dialing *d);
+
+/* The attempt is over, and there is no handle, or it is connected. */
+static void free_dialing(struct dop_dialing *d) {
+  d->stream->dialing = NULL;
+  if (d->addresses) uv_freeaddrinfo(d->addresses);
+  free(d);
+}
+
+/* Gives everything back that an attempt without a connection holds. */
+static void drop_stream(struct dop_dialing *d) {
+  struct dop_stream *s = d->stream;
+  const struct dop_driver_api *api = s->loop->api;
+  free_dialing(d);
+  if (s->resource.shut) dop_resource_remove(s->loop, &s->resource);
+  s->link->driver = NULL;
+  api->unref(s->link);
+  free(s);
+}
+
+static void fail(struct dop_dialing *d, int err) {
+  struct dop_stream *s = d->stream;
+  s->loop->api->lost(s->link, uv_err_name(err), uv_strerror(err));
+  drop_stream(d);
+}
+
+static void on_handle_closed(uv_handle_t *handle) {
+  struct dop_stream *s = DOP_CONTAINER(handle, struct dop_stream, uv.handle);
+  s->open = 0;
+  if (s->dialing->cancelled)
+    drop_stream(s->dialing);
+  else
+    try_next(s->dialing);
+}
+
+static void on_connect(uv_connect_t *req, int status) {
+  struct dop_dialing *d = DOP_CONTAINER(req, struct dop_dialing, connect);
+  struct dop_stream *s = d->stream;
+  struct dop_loop *loop = s->loop;
+  if (d->cancelled) return; /* the handle is closing */
+  loop->api->set_time(loop->host, uv_now(&loop->uv));
+  if (status) {
+    d->err = status;
+    uv_close(&s->uv.handle, on_handle_closed);
+    return;
+  }
+  free_dialing(d);
+  dop_stream_begin(s);
+  dop_loop_flush(loop);
+}
+
+static int connect_to(struct dop_dialing *d, const struct addrinfo *address) {
+  struct dop_stream *s = d->stream;
+  int err = dop_stream_open(s);
+  if (err) return err;
+  if (s->is_pipe) {
+    uv_pipe_connect(&d->connect, &s->uv.pipe, d->path, on_connect);
+    return 0;
+  }
+  return uv_tcp_connect(&d->connect, &s->uv.tcp, address->ai_addr, on_connect);
+}
+
+static void try_next(struct dop_dialing *d) {
+  struct dop_stream *s = d->stream;
+  struct addrinfo *address = d->next;
+  if (!address) {
+    fail(d, d->err);
+    return;
+  }
+  d->next = address->ai_next;
+  d->err = connect_to(d, address);
+  if (!d->err) return;
+  if (s->open)
+    uv_close(&s->uv.handle, on_handle_closed);
+  else
+    fail(d, d->err);
+}
+
+static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *addresses) {
+  struct dop_dialing *d = DOP_CONTAINER(req, struct dop_dialing, resolve);
+  struct dop_loop *loop = d->stream->loop;
+  d->resolving = 0;
+  d->addresses = d->next = addresses;
+  loop->api->set_time(loop->host, uv_now(&loop->uv));
+  if (d->cancelled)
+    drop_stream(d);
+  else if (status)
+    fail(d, status);
+  else
+    try_next(d);
+  dop_loop_flush(loop);
+}
+
+void dop_dialer_cancel(struct dop_stream *s) {
+  struct dop_dialing *d = s->dialing;
+  if (d->cancelled) return;
+  d->cancelled = 1;
+  if (d->resolving)
+    uv_cancel((uv_req_t *)&d->resolve); /* if it runs already, its callback comes all the same */
+  else if (!uv_is_closing(&s->uv.handle))
+    uv_close(&s->uv.handle, on_handle_closed);
+}
+
+static int begin(struct dop_dialing *d, const struct dop_target *target) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+  if (d->stream->is_pipe) return connect_to(d, NULL);
+  d->resolving = 1;
+  return uv_getaddrinfo(&d->stream->loop->uv, &d->resolve, on_resolved, target->host,
+                        target->service, &hints);
+}
+
+int dop_dial(struct dop_loop *loop, struct dop_transport *t, const struct dop_target *target) {
+  size_t path = target->path ? strlen(target->path) + 1 : 1;
+  struct dop_stream *s = dop_stream_new(loop, target->path != NULL);
+  struct dop_dialing *d = calloc(1, sizeof *d + path);
+  if (!s || !d) {
+    free(s);
+    free(d);
+    return UV_ENOMEM;
+  }
+  if (target->path) memcpy(d->path, target->path, path);
+  d->stream = s;
+  s->dialing = d;
+  s->link = loop->api->dial(t, target->authority, target->resource, target->headers);
+  if (!s->link) {
+    free(s);
+    free(d);
+    return UV_ENOMEM;
+  }
+  s->link->driver = s;
+  int err = begin(d, target);
+  if (err) fail(d, err);
+  return 0;
+}

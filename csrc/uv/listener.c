@@ -1,0 +1,166 @@
+/* Accepts connections for a server; see listener.h. */
+#include "uv/listener.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "uv/address.h"
+#include "uv/stream.h"
+
+#define BACKLOG 1024
+
+struct dop_listener {
+  union {
+    uv_handle_t handle;
+    uv_stream_t stream;
+    uv_tcp_t tcp;
+    uv_pipe_t pipe;
+  } uv;
+  struct dop_resource resource;
+  struct dop_loop *loop;
+  struct dop_transport *transport;
+  struct dop_listener **owner; /* see dop_listener_own() */
+  unsigned is_pipe : 1, closing : 1;
+};
+
+static void on_closed(uv_handle_t *handle) {
+  struct dop_listener *l = DOP_CONTAINER(handle, struct dop_listener, uv.handle);
+  dop_resource_remove(l->loop, &l->resource);
+  l->loop->api->transport_unref(l->transport);
+  free(l);
+}
+
+void dop_listener_close(struct dop_listener *l) {
+  if (l->closing) return;
+  l->closing = 1;
+  if (l->owner) *l->owner = NULL;
+  uv_close(&l->uv.handle, on_closed);
+}
+
+void dop_listener_own(struct dop_listener *l, struct dop_listener **owner) {
+  l->owner = owner;
+  *owner = l;
+}
+
+static void shut_listener(struct dop_resource *r) {
+  dop_listener_close(DOP_CONTAINER(r, struct dop_listener, resource));
+}
+
+/* --- accepting --- */
+
+static void peer_name(struct dop_stream *s, char out[DOP_ADDRESS_MAX]) {
+  struct sockaddr_storage address;
+  int len = sizeof address;
+  if (s->is_pipe)
+    strcpy(out, "unix");
+  else if (uv_tcp_getpeername(&s->uv.tcp, (struct sockaddr *)&address, &len) == 0)
+    dop_address_format((struct sockaddr *)&address, out);
+  else
+    strcpy(out, "?");
+}
+
+static void on_connection(uv_stream_t *handle, int status) {
+  struct dop_listener *l = DOP_CONTAINER(handle, struct dop_listener, uv.stream);
+  struct dop_loop *loop = l->loop;
+  char address[DOP_ADDRESS_MAX];
+  if (status < 0) return; /* that one is gone; the next one is announced again */
+  struct dop_stream *s = dop_stream_new(loop, l->is_pipe);
+  if (!s || dop_stream_open(s)) {
+    free(s);
+    return;
+  }
+  loop->api->set_time(loop->host, uv_now(&loop->uv));
+  if (uv_accept(handle, &s->uv.stream) == 0) {
+    peer_name(s, address);
+    s->link = loop->api->accept(l->transport, address);
+  }
+  if (!s->link) {
+    dop_stream_close(s, 0);
+    return;
+  }
+  s->link->driver = s;
+  dop_stream_begin(s);
+}
+
+/* --- listening --- */
+
+static struct dop_listener *new_listener(struct dop_loop *loop, struct dop_transport *t,
+                                         int is_pipe, int *err) {
+  struct dop_listener *l = calloc(1, sizeof *l);
+  *err = UV_ENOMEM;
+  if (!l) return NULL;
+  l->loop = loop;
+  l->transport = t;
+  l->is_pipe = is_pipe != 0;
+  *err = is_pipe ? uv_pipe_init(&loop->uv, &l->uv.pipe, 0) : uv_tcp_init(&loop->uv, &l->uv.tcp);
+  if (*err) {
+    free(l);
+    return NULL;
+  }
+  loop->api->transport_ref(t);
+  dop_resource_add(loop, &l->resource, shut_listener);
+  return l;
+}
+
+static struct dop_listener *finish(struct dop_listener *l, int *err) {
+  if (!*err) *err = uv_listen(&l->uv.stream, BACKLOG, on_connection);
+  if (!*err) return l;
+  dop_listener_close(l);
+  return NULL;
+}
+
+struct dop_listener *dop_listen_tcp(struct dop_loop *loop, struct dop_transport *t,
+                                    const char *host, const char *service, int *err) {
+  uv_getaddrinfo_t req;
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+  *err = uv_getaddrinfo(&loop->uv, &req, NULL, host, service, &hints);
+  if (*err) return NULL;
+  struct dop_listener *l = new_listener(loop, t, 0, err);
+  if (l) *err = uv_tcp_bind(&l->uv.tcp, req.addrinfo->ai_addr, 0);
+  uv_freeaddrinfo(req.addrinfo);
+  return l ? finish(l, err) : NULL;
+}
+
+/* Whether the file is a socket on which nobody listens any more. */
+static int is_stale(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  struct stat st;
+  if (lstat(path, &st) || !S_ISSOCK(st.st_mode) || strlen(path) >= sizeof address.sun_path)
+    return 0;
+  strcpy(address.sun_path, path);
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (fd < 0) return 0;
+  int stale = connect(fd, (struct sockaddr *)&address, sizeof address) && errno == ECONNREFUSED;
+  close(fd);
+  return stale;
+}
+
+struct dop_listener *dop_listen_unix(struct dop_loop *loop, struct dop_transport *t,
+                                     const char *path, int mode, int *err) {
+  struct sockaddr_un address;
+  if (strlen(path) >= sizeof address.sun_path) { /* libuv would cut it in silence */
+    *err = UV_ENAMETOOLONG;
+    return NULL;
+  }
+  struct dop_listener *l = new_listener(loop, t, 1, err);
+  if (!l) return NULL;
+  /* Nobody may connect between the bind and the chmod who may not connect after it. */
+  mode_t before = mode >= 0 ? umask(0177) : 0;
+  *err = uv_pipe_bind(&l->uv.pipe, path);
+  if (*err == UV_EADDRINUSE && is_stale(path) && unlink(path) == 0)
+    *err = uv_pipe_bind(&l->uv.pipe, path);
+  if (mode >= 0) umask(before);
+  if (!*err && mode >= 0 && chmod(path, (mode_t)mode)) *err = uv_translate_sys_error(errno);
+  return finish(l, err);
+}
+
+int dop_listener_port(const struct dop_listener *l) {
+  struct sockaddr_storage address;
+  int len = sizeof address;
+  if (l->is_pipe || uv_tcp_getsockname(&l->uv.tcp, (struct sockaddr *)&address, &len)) return 0;
+  return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
+                                       : ntohs(((struct sockaddr_in *)&address)->sin_port);
+}

@@ -1,0 +1,190 @@
+/* A libuv loop that drives one engine; see loop.h. */
+#include "uv/loop.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "uv/stream.h"
+
+/* --- resources --- */
+
+void dop_resource_add(struct dop_loop *loop, struct dop_resource *r,
+                      void (*shut)(struct dop_resource *r)) {
+  r->shut = shut;
+  r->prev = NULL;
+  r->next = loop->resources;
+  if (r->next) r->next->prev = r;
+  loop->resources = r;
+}
+
+void dop_resource_remove(struct dop_loop *loop, struct dop_resource *r) {
+  if (r->prev)
+    r->prev->next = r->next;
+  else
+    loop->resources = r->next;
+  if (r->next) r->next->prev = r->prev;
+}
+
+/* --- a round --- */
+
+void dop_loop_flush(struct dop_loop *loop) {
+  struct dop_link *l;
+  while ((l = loop->api->take_dirty(loop->host))) {
+    dop_stream_service(l->driver);
+    loop->api->unref(l);
+  }
+}
+
+static void on_timer(uv_timer_t *timer) {
+  struct dop_loop *loop = DOP_CONTAINER(timer, struct dop_loop, timer);
+  loop->timer_at = DOP_TIMERS_NEVER;
+  loop->api->advance(loop->host, uv_now(&loop->uv));
+  /* Events and output wait for on_prepare(), which comes before the next poll. */
+}
+
+static void arm_timer(struct dop_loop *loop) {
+  uint64_t at = loop->api->next(loop->host), now = uv_now(&loop->uv);
+  if (at == loop->timer_at) return;
+  loop->timer_at = at;
+  if (at == DOP_TIMERS_NEVER)
+    uv_timer_stop(&loop->timer);
+  else
+    uv_timer_start(&loop->timer, on_timer, at > now ? at - now : 0, 0);
+}
+
+static void on_idle(uv_idle_t *idle) {
+  (void)idle;
+}
+
+static int turn(struct dop_loop *loop) {
+  loop->api->set_time(loop->host, uv_now(&loop->uv));
+  int more = loop->api->turn(loop->host);
+  dop_loop_flush(loop);
+  return more;
+}
+
+static void on_prepare(uv_prepare_t *prepare) {
+  struct dop_loop *loop = DOP_CONTAINER(prepare, struct dop_loop, prepare);
+  if (turn(loop))
+    uv_idle_start(&loop->idle, on_idle);
+  else
+    uv_idle_stop(&loop->idle);
+  arm_timer(loop);
+}
+
+static void on_sigint(uv_signal_t *signal, int number) {
+  struct dop_loop *loop = DOP_CONTAINER(signal, struct dop_loop, sigint);
+  (void)number;
+  loop->interrupted = 1;
+  uv_signal_stop(signal); /* the second one does what it always does */
+  uv_stop(&loop->uv);
+}
+
+void dop_loop_touch(struct dop_loop *loop) {
+  uv_update_time(&loop->uv);
+  loop->api->set_time(loop->host, uv_now(&loop->uv));
+}
+
+void dop_loop_hold(struct dop_loop *loop) {
+  if (loop->holds++ == 0) uv_ref((uv_handle_t *)&loop->keep);
+}
+
+void dop_loop_release(struct dop_loop *loop) {
+  if (--loop->holds == 0) uv_unref((uv_handle_t *)&loop->keep);
+}
+
+/* --- running --- */
+
+void dop_loop_stop(struct dop_loop *loop) {
+  loop->stopped = 1;
+  uv_stop(&loop->uv);
+}
+
+int dop_loop_run(struct dop_loop *loop, struct lua_State *L) {
+  struct lua_State *before = loop->api->enter(loop->host, L);
+  loop->running = 1;
+  loop->interrupted = loop->stopped = 0;
+  uv_signal_start(&loop->sigint, on_sigint, SIGINT);
+  /* libuv returns when no handle is alive; handlers of the last events may make new ones. */
+  do {
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+  } while (!loop->stopped && !loop->interrupted && (turn(loop) || uv_loop_alive(&loop->uv)));
+  uv_signal_stop(&loop->sigint);
+  loop->running = 0;
+  loop->api->leave(loop->host, before);
+  return loop->interrupted ? UV_EINTR : 0;
+}
+
+int dop_loop_step(struct dop_loop *loop, struct lua_State *L) {
+  struct lua_State *before = loop->api->enter(loop->host, L);
+  loop->running = 1;
+  uv_run(&loop->uv, UV_RUN_NOWAIT);
+  int more = turn(loop);
+  arm_timer(loop);
+  loop->running = 0;
+  loop->api->leave(loop->host, before);
+  return more || uv_loop_alive(&loop->uv);
+}
+
+/* --- life --- */
+
+/* libuv writes without MSG_NOSIGNAL: a write after a reset would end the process (libuv 1.44). */
+static void ignore_sigpipe(void) {
+  struct sigaction action;
+  if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL) {
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+  }
+}
+
+static void on_async(uv_async_t *async) {
+  (void)async;
+}
+
+struct dop_loop *dop_loop_new(const struct dop_driver_api *api, struct dop_host *host, int *err) {
+  struct dop_loop *loop = calloc(1, sizeof *loop);
+  char *buffer = malloc(DOP_LOOP_BUFFER);
+  *err = UV_ENOMEM;
+  if (!loop || !buffer || (*err = uv_loop_init(&loop->uv))) {
+    free(buffer);
+    free(loop);
+    return NULL;
+  }
+  ignore_sigpipe();
+  loop->buffer = buffer;
+  loop->api = api;
+  loop->host = host;
+  loop->pid = getpid();
+  loop->timer_at = DOP_TIMERS_NEVER;
+  api->host_ref(host);
+  uv_timer_init(&loop->uv, &loop->timer);
+  uv_prepare_init(&loop->uv, &loop->prepare);
+  uv_idle_init(&loop->uv, &loop->idle);
+  uv_async_init(&loop->uv, &loop->keep, on_async);
+  uv_signal_init(&loop->uv, &loop->sigint);
+  uv_prepare_start(&loop->prepare, on_prepare);
+  uv_unref((uv_handle_t *)&loop->timer);
+  uv_unref((uv_handle_t *)&loop->prepare);
+  uv_unref((uv_handle_t *)&loop->keep);
+  uv_unref((uv_handle_t *)&loop->sigint);
+  dop_loop_touch(loop);
+  return loop;
+}
+
+void dop_loop_free(struct dop_loop *loop) {
+  for (struct dop_resource *r = loop->resources, *next; r; r = next) {
+    next = r->next;
+    r->shut(r);
+  }
+  uv_close((uv_handle_t *)&loop->timer, NULL);
+  uv_close((uv_handle_t *)&loop->prepare, NULL);
+  uv_close((uv_handle_t *)&loop->idle, NULL);
+  uv_close((uv_handle_t *)&loop->keep, NULL);
+  uv_close((uv_handle_t *)&loop->sigint, NULL);
+  uv_run(&loop->uv, UV_RUN_DEFAULT);
+  uv_loop_close(&loop->uv);
+  loop->api->host_unref(loop->host);
+  free(loop->buffer);
+  free(loop);
+}

@@ -1,0 +1,189 @@
+/* One connection between libuv and its link; see stream.h. */
+#include "uv/stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "uv/dialer.h"
+
+struct writing {
+  uv_write_t req;
+  struct dop_bytes bytes;
+};
+
+static struct dop_stream *stream_of(uv_stream_t *handle) {
+  return DOP_CONTAINER(handle, struct dop_stream, uv.stream);
+}
+
+static void lost(struct dop_stream *s, int err) {
+  s->loop->api->lost(s->link, uv_err_name(err), uv_strerror(err));
+}
+
+/* --- reading --- */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+  struct dop_stream *s = stream_of((uv_stream_t *)handle);
+  (void)suggested;
+  *buf = uv_buf_init(s->loop->buffer, DOP_LOOP_BUFFER);
+}
+
+static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf) {
+  struct dop_stream *s = stream_of(handle);
+  struct dop_loop *loop = s->loop;
+  if (n == 0) return;
+  loop->api->set_time(loop->host, uv_now(&loop->uv));
+  if (n > 0)
+    loop->api->feed(loop->host, s->link, buf->base, (size_t)n);
+  else if (n == UV_EOF)
+    loop->api->eof(s->link);
+  else
+    lost(s, (int)n);
+  dop_loop_flush(loop);
+}
+
+static void set_reading(struct dop_stream *s, int on) {
+  if (s->reading == (on != 0)) return;
+  s->reading = on != 0;
+  if (on)
+    uv_read_start(&s->uv.stream, on_alloc, on_read);
+  else
+    uv_read_stop(&s->uv.stream);
+}
+
+/* --- writing --- */
+
+static void on_written(uv_write_t *req, int status) {
+  struct writing *w = DOP_CONTAINER(req, struct writing, req);
+  struct dop_stream *s = stream_of(req->handle);
+  struct dop_loop *loop = s->loop;
+  loop->api->dispose_bytes(&w->bytes);
+  free(w);
+  s->writing = 0;
+  if (s->closing) return;
+  loop->api->set_time(loop->host, uv_now(&loop->uv));
+  if (status < 0)
+    lost(s, status);
+  else
+    loop->api->wrote(s->link);
+  dop_loop_flush(loop);
+}
+
+/* The system took less than all of it: the rest goes with a request. */
+static int write_later(struct dop_stream *s) {
+  struct writing *w = malloc(sizeof *w);
+  uint32_t at;
+  if (!w) return UV_ENOMEM;
+  s->loop->api->take(s->link, &w->bytes, &at);
+  uv_buf_t buf = uv_buf_init(w->bytes.data + at, w->bytes.len - at);
+  int err = uv_write(&w->req, &s->uv.stream, &buf, 1, on_written);
+  if (err) {
+    s->loop->api->dispose_bytes(&w->bytes);
+    free(w);
+    return err;
+  }
+  s->writing = 1;
+  return 0;
+}
+
+static int write_now(struct dop_stream *s) {
+  const struct dop_driver_api *api = s->loop->api;
+  const char *out;
+  size_t len;
+  int err = 0;
+  while (!err && !s->writing && (out = api->output(s->link, &len))) {
+    uv_buf_t buf = uv_buf_init((char *)out, (unsigned)len);
+    int n = uv_try_write(&s->uv.stream, &buf, 1);
+    if (n > 0) api->sent(s->link, (size_t)n);
+    if (n == UV_EAGAIN || (n >= 0 && (size_t)n < len))
+      err = write_later(s);
+    else if (n < 0)
+      err = n;
+  }
+  return err;
+}
+
+static void on_shutdown(uv_shutdown_t *req, int status) {
+  (void)status; /* the peer's end, or the close timeout, follows either way */
+  free(req);
+}
+
+static void shut_down(struct dop_stream *s) {
+  uv_shutdown_t *req = malloc(sizeof *req);
+  s->shut = 1;
+  if (req && uv_shutdown(req, &s->uv.stream, on_shutdown)) free(req);
+}
+
+/* --- ends --- */
+
+static void on_closed(uv_handle_t *handle) {
+  struct dop_stream *s = stream_of((uv_stream_t *)handle);
+  dop_resource_remove(s->loop, &s->resource);
+  if (s->link) {
+    s->link->driver = NULL;
+    s->loop->api->unref(s->link);
+  }
+  free(s);
+}
+
+void dop_stream_close(struct dop_stream *s, int reset) {
+  if (s->closing) return;
+  s->closing = 1;
+  if (!reset || s->is_pipe || uv_tcp_close_reset(&s->uv.tcp, on_closed))
+    uv_close(&s->uv.handle, on_closed);
+}
+
+void dop_stream_service(struct dop_stream *s) {
+  struct dop_link *l = s->link;
+  if (s->closing) return;
+  if (s->dialing) {
+    if (l->dead) dop_dialer_cancel(s);
+    return;
+  }
+  int err = l->dead ? 0 : write_now(s);
+  if (err) lost(s, err);
+  if (l->dead) {
+    dop_stream_close(s, l->reset);
+    return;
+  }
+  size_t left;
+  int flushed = !s->writing && !s->loop->api->output(l, &left);
+  if (flushed && l->over) {
+    lost(s, UV_EOF); /* it is no loss: nothing was left to say */
+    dop_stream_close(s, 0);
+    return;
+  }
+  if (flushed && l->fin && !s->shut) shut_down(s);
+  set_reading(s, s->loop->api->reading(l));
+}
+
+static void shut_stream(struct dop_resource *r) {
+  struct dop_stream *s = DOP_CONTAINER(r, struct dop_stream, resource);
+  if (s->link) lost(s, UV_ECANCELED);
+  if (s->dialing)
+    dop_dialer_cancel(s);
+  else
+    dop_stream_close(s, 0);
+}
+
+struct dop_stream *dop_stream_new(struct dop_loop *loop, int is_pipe) {
+  struct dop_stream *s = calloc(1, sizeof *s);
+  if (!s) return NULL;
+  s->loop = loop;
+  s->is_pipe = is_pipe != 0;
+  return s;
+}
+
+int dop_stream_open(struct dop_stream *s) {
+  int err = s->is_pipe ? uv_pipe_init(&s->loop->uv, &s->uv.pipe, 0)
+                       : uv_tcp_init(&s->loop->uv, &s->uv.tcp);
+  if (err) return err;
+  s->open = 1;
+  if (!s->resource.shut) dop_resource_add(s->loop, &s->resource, shut_stream);
+  return 0;
+}
+
+void dop_stream_begin(struct dop_stream *s) {
+  /* Everything of one turn leaves in one write: to wait for more would only delay it. */
+  if (!s->is_pipe) uv_tcp_nodelay(&s->uv.tcp, 1);
+  dop_stream_service(s);
+}

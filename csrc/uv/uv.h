@@ -1,0 +1,18 @@
+/* uv: the drivers on libuv. Bytes between sockets and links, time for the engine. Knows no Lua.
+ *
+ *   loop      a libuv loop that drives one engine
+ *   stream    one connection
+ *   listener  accepts connections for a server
+ *   dialer    makes a connection for a client
+ *   address   addresses for people
+ */
+#ifndef DOP_UV_H
+#define DOP_UV_H
+
+#include "uv/address.h"
+#include "uv/dialer.h"
+#include "uv/listener.h"
+#include "uv/loop.h"
+#include "uv/stream.h"
+
+#endif
