@@ -1,0 +1,110 @@
+/* Arguments and results; see check.h. */
+#include "bind/check.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+int dop_fail(lua_State *L, const char *code, const char *format, ...) {
+  va_list args;
+  lua_pushnil(L);
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  lua_pushstring(L, code);
+  return 3;
+}
+
+#define SECONDS_MAX 1e9 /* thirty years: what is longer is a mistake */
+
+uint64_t dop_check_ms(lua_State *L, int arg, double least) {
+  double seconds = luaL_checknumber(L, arg);
+  if (!(seconds >= least && seconds <= SECONDS_MAX))
+    luaL_argerror(L, arg, "seconds between 0 and 1e9 expected");
+  return (uint64_t)llround(seconds * 1000);
+}
+
+enum dop_kind dop_check_kind(lua_State *L, int arg) {
+  if (lua_isnoneornil(L, arg)) return DOP_TEXT;
+  const char *kind = lua_type(L, arg) == LUA_TSTRING ? lua_tostring(L, arg) : "";
+  if (strcmp(kind, "text") == 0) return DOP_TEXT;
+  if (strcmp(kind, "binary") != 0) luaL_argerror(L, arg, "\"text\" or \"binary\" expected");
+  return DOP_BINARY;
+}
+
+const char *dop_check_string(lua_State *L, int arg, size_t *len) {
+  luaL_checktype(L, arg, LUA_TSTRING);
+  return lua_tolstring(L, arg, len);
+}
+
+enum unit { MS, U32, U64 };
+
+static const struct limit {
+  const char *name;
+  enum unit unit;
+  size_t offset;
+  double least, most;
+} all_limits[] = {
+#define LIMIT(name, unit, least, most) \
+  { #name, unit, offsetof(struct dop_limits, name), least, most }
+    LIMIT(resume_window, MS, 0, SECONDS_MAX),
+    LIMIT(probe_timeout, MS, 0.001, SECONDS_MAX),
+    LIMIT(handshake_timeout, MS, 0.001, SECONDS_MAX),
+    LIMIT(ping_interval, MS, 0, SECONDS_MAX),
+    LIMIT(ping_timeout, MS, 0.001, SECONDS_MAX),
+    LIMIT(close_timeout, MS, 0.001, SECONDS_MAX),
+    LIMIT(max_message, U32, 1, 1 << 30),
+    LIMIT(max_header, U32, 256, 1 << 20),
+    LIMIT(max_fields, U32, 4, DOP_HTTP_FIELDS_MAX),
+    LIMIT(queue_bytes, U32, 0, 1 << 30),
+    LIMIT(queue_messages, U32, 1, 1 << 30),
+    LIMIT(max_detached, U32, 0, 1 << 30),
+    LIMIT(max_detached_bytes, U64, 0, 1e15),
+    LIMIT(max_pending, U32, 1, 1 << 30),
+    LIMIT(max_pending_per_address, U32, 0, 1 << 30),
+    LIMIT(half_min, U32, 1, DOP_HALF_MAX),
+#undef LIMIT
+};
+
+#define LIMITS (sizeof all_limits / sizeof all_limits[0])
+
+static void read_limit(lua_State *L, const struct limit *limit, struct dop_limits *limits) {
+  char *field = (char *)limits + limit->offset;
+  double value = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : NAN;
+  if (!(value >= limit->least && value <= limit->most) ||
+      (limit->unit != MS && value != floor(value))) {
+    lua_pushfstring(L, "option '%s': %s from %f to %f expected, got %s", limit->name,
+                    limit->unit == MS ? "seconds" : "a whole number", limit->least, limit->most,
+                    lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1) : luaL_typename(L, -1));
+    luaL_error(L, "%s", lua_tostring(L, -1));
+  }
+  switch (limit->unit) {
+  case MS:
+    *(uint64_t *)(void *)field = (uint64_t)llround(value * 1000);
+    break;
+  case U32:
+    *(uint32_t *)(void *)field = (uint32_t)value;
+    break;
+  default:
+    *(uint64_t *)(void *)field = (uint64_t)value;
+  }
+}
+
+void dop_check_limits(lua_State *L, int arg, struct dop_limits *limits) {
+  *limits = dop_limits_default;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  for (size_t i = 0; i < LIMITS; i++) {
+    lua_getfield(L, arg, all_limits[i].name);
+    if (!lua_isnil(L, -1)) read_limit(L, &all_limits[i], limits);
+    lua_pop(L, 1);
+  }
+}
+
+void dop_push_limit_names(lua_State *L) {
+  lua_createtable(L, LIMITS, 0);
+  for (size_t i = 0; i < LIMITS; i++) {
+    lua_pushstring(L, all_limits[i].name);
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+}

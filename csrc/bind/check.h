@@ -1,0 +1,33 @@
+/* Arguments and results: what is misuse raises here, what the world can cause is nil, message,
+ * code.
+ */
+#ifndef DOP_BIND_CHECK_H
+#define DOP_BIND_CHECK_H
+
+#include <stdint.h>
+
+#include "bind/compat.h"
+#include "link/link.h"
+
+/* Pushes nil, a formatted message and the code; returns 3 for the caller to return. */
+int dop_fail(lua_State *L, const char *code, const char *format, ...);
+
+/* Seconds at `arg`, as milliseconds. Raises unless it is a number from `least` to 10^9. */
+uint64_t dop_check_ms(lua_State *L, int arg, double least);
+
+/* "text" (also when absent) or "binary" at `arg`; raises for anything else. */
+enum dop_kind dop_check_kind(lua_State *L, int arg);
+
+/* The string at `arg`, not converted from a number; raises otherwise. */
+const char *dop_check_string(lua_State *L, int arg, size_t *len);
+
+/* Reads the limits among the options table at `arg` into `limits`, over the defaults. Times are in
+ * seconds, sizes in bytes. Raises for a value of the wrong type or out of range, by name.
+ * `half_min` is read too: it is for tests of the machine, and dop.listen and dop.connect do not
+ * pass it on. */
+void dop_check_limits(lua_State *L, int arg, struct dop_limits *limits);
+
+/* Pushes a list of the names of all limits. */
+void dop_push_limit_names(lua_State *L);
+
+#endif

@@ -1,0 +1,112 @@
+/* dop.core: the machine without any driver. Loads into every Lua 5.4 and LuaJIT 2.1, needs libc
+ * only, opens nothing. Applications use lua/dop; this is what it stands on. */
+#include <stdlib.h>
+
+#include "bind/check.h"
+#include "bind/objects.h"
+
+/* core.random() -> a number in [0, 1) from the system's CSPRNG. math.random would give every LuaJIT
+ * process the same one, and a herd that jitters alike is a herd. */
+static int core_random(lua_State *L) {
+  uint64_t bits;
+  if (dop_random_system(NULL, &bits, sizeof bits))
+    return luaL_error(L, "the system gives no randomness");
+  lua_pushnumber(L, (lua_Number)(bits >> 11) / 9007199254740992.0);
+  return 1;
+}
+
+/* core.merge(a, b) -> the token that two halves make (docs/protocol.md, "Merge"). */
+static int core_merge(lua_State *L) {
+  size_t alen, blen;
+  const char *a = dop_check_string(L, 1, &alen), *b = dop_check_string(L, 2, &blen);
+  struct dop_token *ta = dop_token_new(a, alen), *tb = dop_token_new(b, blen);
+  struct dop_token *merged = ta && tb ? dop_token_merge(ta, tb) : NULL;
+  if (merged) lua_pushlstring(L, merged->text, merged->len);
+  dop_token_free(ta);
+  dop_token_free(tb);
+  dop_token_free(merged);
+  return merged ? 1 : luaL_error(L, "no memory, or a half above 65535 bytes");
+}
+
+/* core.header_ok(name, value) -> whether they may stand in an HTTP head as they are. */
+static int core_header_ok(lua_State *L) {
+  size_t nlen, vlen;
+  const char *name = dop_check_string(L, 1, &nlen), *value = dop_check_string(L, 2, &vlen);
+  lua_pushboolean(L, dop_http_name_ok(name, nlen) && dop_http_value_ok(value, vlen));
+  return 1;
+}
+
+static void *count_allocation(void *ctx, void *old, size_t size) {
+  if (size == 0) {
+    free(old);
+    return NULL;
+  }
+  ++*(size_t *)ctx;
+  return realloc(old, size);
+}
+
+/* core.allocations(fn) -> how often the core asked for memory while fn() ran: for specs. */
+static int core_allocations(lua_State *L) {
+  size_t count = 0;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  dop_alloc_set(count_allocation, &count);
+  int err = lua_pcall(L, 0, 0, 0);
+  dop_alloc_set(NULL, NULL);
+  if (err) return lua_error(L);
+  lua_pushinteger(L, (lua_Integer)count);
+  return 1;
+}
+
+static const char *const types[] = {DOP_TRANSPORT_TYPE, DOP_NODE_TYPE};
+
+/* The table's fields `transport_methods` and `node_methods`: where lua/ adds what is written in
+ * Lua. */
+static void push_methods(lua_State *L) {
+  static const char *const names[] = {"transport_methods", "node_methods"};
+  for (int i = 0; i < 2; i++) {
+    luaL_getmetatable(L, types[i]);
+    lua_getfield(L, -1, "methods");
+    lua_setfield(L, -3, names[i]);
+    lua_pop(L, 1);
+  }
+}
+
+/* Names of events to the numbers under which lists of handlers are kept. */
+static void push_events(lua_State *L) {
+  static const char *const names[] = {"open",    "message",      "close",     "error",
+                                      "connect", "reconnecting", "reconnect", "disconnect",
+                                      "status",  "drain"};
+  lua_newtable(L);
+  for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++) {
+    lua_pushinteger(L, i + 1);
+    lua_setfield(L, -2, names[i]);
+  }
+  lua_setfield(L, -2, "events");
+  lua_pushinteger(L, DOP_EVENT_DOWN + 1);
+  lua_setfield(L, -2, "down");
+}
+
+__attribute__((visibility("default"))) int luaopen_dop_core(lua_State *L);
+
+int luaopen_dop_core(lua_State *L) {
+  static const luaL_Reg functions[] = {{"random", core_random},
+                                       {"merge", core_merge},
+                                       {"header_ok", core_header_ok},
+                                       {"allocations", core_allocations},
+                                       {NULL, NULL}};
+  luaL_newlib(L, functions);
+  dop_engine_register(L);
+  dop_transport_register(L);
+  dop_node_register(L);
+  dop_token_register(L);
+  dop_link_register(L);
+  push_methods(L);
+  push_events(L);
+  dop_push_limit_names(L);
+  lua_setfield(L, -2, "limits");
+  /* Where the binding of a driver in C finds the core's services. */
+  lua_pushlightuserdata(L, (void *)&dop_core_api);
+  lua_setfield(L, LUA_REGISTRYINDEX, "dop.driver_api");
+  return 1;
+}

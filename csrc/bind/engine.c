@@ -1,0 +1,117 @@
+/* dop.engine: a world for the machine. `core.engine()` makes one; a driver of sockets, a Lua host
+ * or a spec then makes transports on it and says what time it is. Owns its host's block. */
+#include <math.h>
+#include <string.h>
+
+#include "bind/check.h"
+#include "bind/objects.h"
+
+struct engine_box {
+  struct dop_host *host;
+};
+
+void dop_host_ref(struct dop_host *h) {
+  h->refs++;
+}
+
+void dop_host_unref(struct dop_host *h) {
+  if (--h->refs) return;
+  dop_engine_dispose(&h->engine);
+  dop_free(h);
+}
+
+lua_State *dop_host_enter(struct dop_host *h, lua_State *L) {
+  lua_State *before = h->L;
+  h->L = L;
+  return before;
+}
+
+void dop_host_leave(struct dop_host *h, lua_State *before) {
+  h->L = before;
+}
+
+struct dop_host *dop_check_host(lua_State *L, int arg) {
+  struct engine_box *box = luaL_checkudata(L, arg, DOP_ENGINE_TYPE);
+  if (!box->host) luaL_argerror(L, arg, "this engine is closed");
+  return box->host;
+}
+
+/* core.engine() -> engine */
+static int engine_new(lua_State *L) {
+  struct engine_box *box = dop_newuserdata(L, sizeof *box);
+  box->host = NULL;
+  luaL_getmetatable(L, DOP_ENGINE_TYPE);
+  lua_setmetatable(L, -2);
+  box->host = dop_zalloc(sizeof *box->host);
+  if (!box->host) return luaL_error(L, "no memory for an engine");
+  box->host->refs = 1;
+  dop_engine_init(&box->host->engine, dop_random_system, NULL);
+  return 1;
+}
+
+static int engine_gc(lua_State *L) {
+  struct engine_box *box = luaL_checkudata(L, 1, DOP_ENGINE_TYPE);
+  struct dop_host *h = box->host;
+  struct dop_socket *s;
+  struct dop_event *ev;
+  box->host = NULL;
+  if (!h) return 0;
+  h->L = NULL;
+  while ((ev = dop_engine_take(&h->engine))) dop_event_free(ev);
+  while ((s = dop_socket_take_ready(&h->engine))) dop_socket_unref(s);
+  while ((s = dop_socket_take_dirty(&h->engine))) dop_socket_unref(s);
+  dop_host_unref(h);
+  return 0;
+}
+
+/* engine:advance(seconds): sets the time, on any clock that never goes back, and fires what is due;
+ * runs no handler. */
+static int engine_advance(lua_State *L) {
+  struct dop_host *h = dop_check_host(L, 1);
+  dop_engine_advance(&h->engine, dop_check_ms(L, 2, 0));
+  return 0;
+}
+
+/* engine:next() -> seconds until advance() is needed, nil: never. */
+static int engine_next(lua_State *L) {
+  struct dop_host *h = dop_check_host(L, 1);
+  uint64_t at = dop_engine_next(&h->engine);
+  if (at == DOP_TIMERS_NEVER) return 0;
+  lua_pushnumber(L, at > h->engine.now ? (lua_Number)(at - h->engine.now) / 1000 : 0);
+  return 1;
+}
+
+/* engine:now() -> seconds */
+static int engine_now(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)dop_check_host(L, 1)->engine.now / 1000);
+  return 1;
+}
+
+/* engine:turn() -> whether there is more: hands events and messages to handlers. */
+static int engine_turn(lua_State *L) {
+  struct dop_host *h = dop_check_host(L, 1);
+  lua_State *before = dop_host_enter(h, L);
+  lua_pushboolean(L, dop_host_turn(h));
+  dop_host_leave(h, before);
+  return 1;
+}
+
+/* engine:collect_always(on): a full collection after every handler, for specs. */
+static int engine_collect_always(lua_State *L) {
+  dop_check_host(L, 1)->gc_always = lua_toboolean(L, 2) != 0;
+  return 0;
+}
+
+static const luaL_Reg engine_meta[] = {{"__gc", engine_gc}, {NULL, NULL}};
+static const luaL_Reg engine_methods[] = {{"advance", engine_advance},
+                                          {"next", engine_next},
+                                          {"now", engine_now},
+                                          {"turn", engine_turn},
+                                          {"collect_always", engine_collect_always},
+                                          {NULL, NULL}};
+
+void dop_engine_register(lua_State *L) {
+  dop_new_type(L, DOP_ENGINE_TYPE, engine_meta, engine_methods, NULL, NULL);
+  lua_pushcfunction(L, engine_new);
+  lua_setfield(L, -2, "engine");
+}

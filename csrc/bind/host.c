@@ -1,0 +1,392 @@
+/* From events to Lua functions; see host.h. Owns the host's block. */
+#include "bind/host.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bind/objects.h"
+
+/* --- protected calls --- */
+
+/* Message handler: a traceback, and for a yield the way out. */
+static int explain(lua_State *L) {
+  const char *message = lua_tostring(L, 1);
+  if (!message) message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+  if (strstr(message, "attempt to yield"))
+    message =
+        lua_pushfstring(L, "%s (a handler may not yield; start a coroutine with dop.go)", message);
+  luaL_traceback(L, L, message, 1);
+  return 1;
+}
+
+static void complain(lua_State *L, const char *what) {
+  const char *message = lua_tostring(L, -1);
+  fprintf(stderr, "dop: error in %s: %s\n", what, message ? message : "(no message)");
+}
+
+struct call {
+  lua_CFunction fn;
+  void *ud;
+};
+
+static int call_explained(lua_State *L) {
+  struct call *c = lua_touserdata(L, 1);
+  lua_pushcfunction(L, explain);
+  lua_pushcfunction(L, c->fn);
+  lua_pushlightuserdata(L, c->ud);
+  if (lua_pcall(L, 1, 0, -3)) lua_error(L); /* with its traceback */
+  return 0;
+}
+
+void dop_host_call(struct dop_host *h, lua_CFunction fn, void *ud, const char *what) {
+  struct call c = {fn, ud};
+  lua_State *L = h->L;
+  if (!L || !lua_checkstack(L, 4)) return;
+  if (dop_cpcall(L, call_explained, &c)) {
+    complain(L, what);
+    lua_pop(L, 1);
+  }
+  if (h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
+}
+
+/* --- emitting --- */
+
+static const char *const event_names[DOP_EVENTS] = {
+    "open",      "message",    "close",  "error", "connect", "reconnecting",
+    "reconnect", "disconnect", "status", "drain", "request", "down"};
+
+/* What one delivery works with; lives on the C stack of deliver(). */
+struct delivery {
+  struct dop_host *h;
+  struct dop_socket *socket;
+  int explain; /* stack index of the message handler */
+};
+
+static int emit(lua_State *L, struct delivery *d, struct dop_transport *t, int subject,
+                struct dop_node_box *box, int event, int nargs);
+
+/* A handler raised: its error message is on top. Goes to the `error` handlers; pops it. */
+static void contain(lua_State *L, struct delivery *d, struct dop_transport *t, int subject,
+                    struct dop_node_box *box, int event) {
+  char what[48];
+  if (event != DOP_EVENT_ERROR) {
+    lua_pushvalue(L, -1);
+    if (emit(L, d, t, subject, box, DOP_EVENT_ERROR, 1)) {
+      lua_pop(L, 1);
+      return;
+    }
+  }
+  snprintf(what, sizeof what, "a '%s' handler", event_names[event]);
+  complain(L, what);
+  lua_pop(L, 1);
+}
+
+/* Calls each function of the list on top with the subject and the arguments from `args` on. The
+ * list never changes: on and off make a new one. Pops it. */
+static int run_list(lua_State *L, struct delivery *d, struct dop_transport *t, int subject,
+                    struct dop_node_box *box, int event, int args, int nargs) {
+  int list = lua_gettop(L);
+  int count = (int)lua_rawlen(L, list);
+  for (int i = 1; i <= count; i++) {
+    lua_rawgeti(L, list, i);
+    lua_pushvalue(L, subject);
+    for (int a = 0; a < nargs; a++) lua_pushvalue(L, args + a);
+    if (lua_pcall(L, nargs + 1, 0, d->explain)) contain(L, d, t, subject, box, event);
+    if (d->h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
+  }
+  lua_settop(L, list - 1);
+  return count;
+}
+
+/* Calls the handlers of the transport, then those of the node, with the subject (stack index of the
+ * node, or of the transport) and `nargs` arguments from the top of the stack, which it pops.
+ * Returns how many there were. */
+static int emit(lua_State *L, struct delivery *d, struct dop_transport *t, int subject,
+                struct dop_node_box *box, int event, int nargs) {
+  int args = lua_gettop(L) - nargs + 1, count = 0;
+  luaL_checkstack(L, nargs + 12, "too many handlers inside each other");
+  dop_push_transport(L, t);
+  if (!lua_isnil(L, -1)) {
+    dop_get_values(L, -1);
+    lua_rawgeti(L, -1, event + 1);
+    if (lua_istable(L, -1)) count = run_list(L, d, t, subject, box, event, args, nargs);
+  }
+  if (box && box->has_handlers) {
+    dop_get_values(L, subject);
+    lua_rawgeti(L, -1, event + 1);
+    if (lua_istable(L, -1)) count += run_list(L, d, t, subject, box, event, args, nargs);
+  }
+  lua_settop(L, args - 1);
+  return count;
+}
+
+/* --- events --- */
+
+static void push_unsettled(lua_State *L, struct dop_queue *q) {
+  struct dop_message m;
+  int i = 0;
+  lua_createtable(L, (int)q->count, 0);
+  while (dop_queue_front(q, &m)) {
+    lua_createtable(L, 0, 3);
+    lua_pushlstring(L, m.data, m.len);
+    lua_setfield(L, -2, "message");
+    lua_pushstring(L, m.kind == DOP_TEXT ? "text" : "binary");
+    lua_setfield(L, -2, "kind");
+    lua_pushliteral(L, "unsent");
+    lua_setfield(L, -2, "fate");
+    lua_rawseti(L, -2, ++i);
+    dop_queue_pop(q);
+  }
+}
+
+/* Pushes what goes behind the node in a handler's arguments; returns how many values. */
+static int push_arguments(lua_State *L, struct dop_event *ev) {
+  switch (ev->type) {
+  case DOP_EVENT_CLOSE:
+    if (ev->code)
+      lua_pushinteger(L, (lua_Integer)ev->code);
+    else
+      lua_pushnil(L);
+    lua_pushstring(L, ev->why);
+    return 2;
+  case DOP_EVENT_ERROR:
+  case DOP_EVENT_RECONNECTING:
+    lua_pushstring(L, ev->why);
+    return 1;
+  case DOP_EVENT_RECONNECT:
+    lua_createtable(L, 0, 2);
+    lua_pushnumber(L, (lua_Number)ev->elapsed / 1000);
+    lua_setfield(L, -2, "away");
+    lua_pushinteger(L, 0);
+    lua_setfield(L, -2, "replayed");
+    return 1;
+  case DOP_EVENT_DISCONNECT:
+    lua_pushstring(L, ev->why);
+    push_unsettled(L, &ev->unsettled);
+    return 2;
+  case DOP_EVENT_STATUS:
+    lua_pushstring(L, dop_status_name(ev->now));
+    lua_pushstring(L, dop_status_name(ev->before));
+    if (ev->why[0])
+      lua_pushstring(L, ev->why);
+    else
+      lua_pushnil(L);
+    return 3;
+  case DOP_EVENT_DOWN:
+    lua_pushstring(L, ev->why);
+    lua_pushstring(L, ev->code_name);
+    lua_pushnumber(L, (lua_Number)ev->elapsed / 1000);
+    return 3;
+  default:
+    return 0;
+  }
+}
+
+/* The host's decision, for either kind of socket. */
+static void allow(struct dop_socket *s) {
+  if (dop_inproc_is(s))
+    dop_inproc_allow(s);
+  else
+    dop_link_allow(dop_link_of(s));
+}
+
+static void refuse(struct dop_socket *s, unsigned status, const char *text) {
+  if (dop_inproc_is(s))
+    dop_inproc_refuse(s, status);
+  else
+    dop_link_refuse(dop_link_of(s), status, NULL, text);
+}
+
+/* Asks the transport's `authorize` whether the socket may come in: anything true lets it, otherwise
+ * the second result is the status (403) and the third the text. An error is a 500. */
+static void deliver_request(lua_State *L, struct delivery *d, struct dop_event *ev) {
+  int top = lua_gettop(L);
+  dop_push_transport(L, ev->transport);
+  dop_get_values(L, -1);
+  lua_getfield(L, -1, "authorize");
+  dop_push_request(L, ev->socket);
+  if (lua_pcall(L, 1, 3, d->explain)) {
+    contain(L, d, ev->transport, top + 1, NULL, ev->type);
+    refuse(ev->socket, 500, "The server failed to decide.\n");
+  } else if (lua_toboolean(L, -3)) {
+    allow(ev->socket);
+  } else {
+    lua_Number status = lua_isnumber(L, -2) ? lua_tonumber(L, -2) : 403;
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    refuse(ev->socket, status >= 400 && status <= 599 ? (unsigned)status : 403,
+           text ? text : "This client may not connect.\n");
+  }
+  if (d->h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
+  lua_settop(L, top);
+}
+
+static void deliver_event(lua_State *L, struct delivery *d, struct dop_event *ev) {
+  struct dop_node_box *box = NULL;
+  if (ev->type == DOP_EVENT_REQUEST) {
+    deliver_request(L, d, ev);
+    return;
+  }
+  if (ev->node)
+    box = dop_push_node(L, ev->node);
+  else
+    dop_push_transport(L, ev->transport);
+  int subject = lua_gettop(L);
+  int nargs = push_arguments(L, ev);
+  emit(L, d, ev->transport, subject, box, ev->type, nargs);
+  if (ev->node && (ev->type == DOP_EVENT_CONNECT || ev->type == DOP_EVENT_RECONNECT)) {
+    struct dop_link *l = ev->node->socket ? dop_link_of(ev->node->socket) : NULL;
+    if (l) dop_link_forget_request(l);
+  }
+  lua_settop(L, subject - 1);
+}
+
+/* One event under protection, so that one that finds no memory is lost alone. */
+static int deliver_one(lua_State *L) {
+  struct delivery *d = lua_touserdata(L, 1);
+  struct dop_event *ev = lua_touserdata(L, 2);
+  struct delivery own = {d->h, NULL, 3};
+  lua_pushcfunction(L, explain);
+  deliver_event(L, &own, ev);
+  return 0;
+}
+
+static void deliver_events(lua_State *L, struct delivery *d) {
+  struct dop_event *ev;
+  while ((ev = dop_engine_take(&d->h->engine))) {
+    struct dop_node *n = ev->node;
+    if (n) dop_node_ref(n);
+    lua_pushcfunction(L, deliver_one);
+    lua_pushlightuserdata(L, d);
+    lua_pushlightuserdata(L, ev);
+    if (lua_pcall(L, 2, 0, d->explain)) {
+      complain(L, "a delivery");
+      lua_pop(L, 1);
+    }
+    dop_event_free(ev);
+    if (n) {
+      dop_release_node(L, n);
+      dop_node_unref(n);
+    }
+  }
+}
+
+/* --- messages --- */
+
+static void deliver_messages(lua_State *L, struct delivery *d) {
+  struct dop_socket *s = d->socket;
+  struct dop_message m;
+  lua_pushliteral(L, "text");
+  lua_pushliteral(L, "binary");
+  int kinds = lua_gettop(L) - 1;
+  while (s->ops->next(s, &m)) {
+    struct dop_node *n = s->node;
+    struct dop_node_box *box = dop_push_node(L, n);
+    lua_pushlstring(L, m.data, m.len);
+    lua_pushvalue(L, m.kind == DOP_TEXT ? kinds : kinds + 1);
+    emit(L, d, n->transport, lua_gettop(L) - 2, box, DOP_EVENT_MESSAGE, 2);
+    lua_settop(L, kinds + 1);
+    if (d->h->engine.first) deliver_events(L, d);
+  }
+}
+
+static int deliver(lua_State *L) {
+  struct delivery *d = lua_touserdata(L, 1);
+  luaL_checkstack(L, 40, "too many calls inside each other");
+  lua_pushcfunction(L, explain);
+  d->explain = lua_gettop(L);
+  do {
+    deliver_events(L, d);
+    if (d->socket) deliver_messages(L, d);
+  } while (d->h->engine.first);
+  return 0;
+}
+
+void dop_host_deliver(struct dop_host *h, struct dop_socket *s) {
+  struct delivery d = {h, s, 0};
+  lua_State *L = h->L;
+  if (!L || !lua_checkstack(L, 8)) return;
+  if (dop_cpcall(L, deliver, &d)) {
+    complain(L, "a delivery");
+    lua_pop(L, 1);
+  }
+}
+
+int dop_host_turn(struct dop_host *h) {
+  struct dop_engine *e = &h->engine;
+  struct dop_socket *round = e->ready, *next;
+  e->ready = NULL; /* what becomes ready meanwhile waits for the next round */
+  if (!h->L) return e->first || round;
+  if (e->first) dop_host_deliver(h, NULL);
+  for (struct dop_socket *s = round; s; s = next) {
+    next = s->ready_next;
+    s->ready = 0;
+    dop_host_deliver(h, s);
+    struct dop_link *l = dop_link_of(s);
+    if (l) dop_link_settle(l);
+    dop_socket_unref(s);
+  }
+  dop_release_transports(h);
+  return e->first || e->ready;
+}
+
+/* --- the driver's table --- */
+
+static void api_advance(struct dop_host *h, uint64_t now) {
+  dop_engine_advance(&h->engine, now);
+}
+
+static void api_set_time(struct dop_host *h, uint64_t now) {
+  if (now > h->engine.now) h->engine.now = now;
+}
+
+static uint64_t api_next(struct dop_host *h) {
+  return dop_engine_next(&h->engine);
+}
+
+static void api_feed(struct dop_host *h, struct dop_link *l, char *data, size_t n) {
+  dop_link_feed(l, data, n);
+  dop_host_deliver(h, &l->socket);
+  dop_link_settle(l);
+}
+
+static struct dop_link *api_take_dirty(struct dop_host *h) {
+  struct dop_socket *s;
+  while ((s = dop_socket_take_dirty(&h->engine))) {
+    struct dop_link *l = dop_link_of(s);
+    if (l && l->driver) return l;
+    dop_socket_unref(s);
+  }
+  return NULL;
+}
+
+static void api_unref(struct dop_link *l) {
+  dop_socket_unref(&l->socket);
+}
+
+const struct dop_driver_api dop_core_api = {
+    .size = sizeof(struct dop_driver_api),
+    .host_ref = dop_host_ref,
+    .host_unref = dop_host_unref,
+    .enter = dop_host_enter,
+    .leave = dop_host_leave,
+    .call = dop_host_call,
+    .advance = api_advance,
+    .next = api_next,
+    .set_time = api_set_time,
+    .accept = dop_link_accept,
+    .dial = dop_link_dial,
+    .feed = api_feed,
+    .eof = dop_link_eof,
+    .lost = dop_link_lost,
+    .turn = dop_host_turn,
+    .take_dirty = api_take_dirty,
+    .output = dop_link_output,
+    .sent = dop_link_sent,
+    .take = dop_link_take,
+    .wrote = dop_link_wrote,
+    .reading = dop_link_reading,
+    .unref = api_unref,
+    .dispose_bytes = dop_bytes_dispose,
+    .transport_ref = dop_transport_ref,
+    .transport_unref = dop_transport_unref,
+};

@@ -1,0 +1,51 @@
+/* A host: one engine and the Lua state on which its handlers run. The place where events of the
+ * machine become calls of Lua functions.
+ *
+ * Every entry into Lua is one protected call of a C function that also does the pushing, so that no
+ * Lua error, not even for memory, crosses a driver. Handlers run on the state that called `run` (or
+ * that fed the link), never on the coroutine that registered them. The block outlives its userdata.
+ */
+#ifndef DOP_BIND_HOST_H
+#define DOP_BIND_HOST_H
+
+#include "bind/compat.h"
+#include "link/driver.h"
+
+struct dop_host {
+  struct dop_engine engine;
+  lua_State *L; /* handlers run here; NULL: events wait */
+  struct dop_transport_box *transports;
+  uint32_t refs;
+  unsigned gc_always : 1; /* a full collection after every handler: for specs */
+};
+
+#define DOP_ENGINE_TYPE "dop.engine"
+
+/* The engine's host at `arg`; raises when it is something else or closed. */
+struct dop_host *dop_check_host(lua_State *L, int arg);
+
+void dop_host_ref(struct dop_host *h);
+void dop_host_unref(struct dop_host *h);
+
+/* Handlers run on L until dop_host_leave() gets back what this returned. */
+lua_State *dop_host_enter(struct dop_host *h, lua_State *L);
+void dop_host_leave(struct dop_host *h, lua_State *before);
+
+/* Hands out queued events, then what `s` has (may be NULL). Runs handlers. */
+void dop_host_deliver(struct dop_host *h, struct dop_socket *s);
+
+/* Hands out queued events and the messages of ready sockets, one round. Returns whether more is
+ * there. Runs handlers. */
+int dop_host_turn(struct dop_host *h);
+
+/* Calls fn with `ud` as a light userdata on the state that handlers run on, protected; does nothing
+ * while there is none. An error goes to stderr, with its traceback, as one "in `what`". For what
+ * belongs to no transport, such as timers. */
+void dop_host_call(struct dop_host *h, lua_CFunction fn, void *ud, const char *what);
+
+/* Registers dop.engine in L and pushes nothing. */
+void dop_engine_register(lua_State *L);
+
+extern const struct dop_driver_api dop_core_api;
+
+#endif

@@ -1,0 +1,253 @@
+/* dop.transport: a listener's or a client's sessions as Lua sees them. Owns one reference of the
+ * transport and one of its host. How sockets come to be is the driver's, the policy is lua/dop's.
+ */
+#include <string.h>
+
+#include "bind/check.h"
+#include "bind/objects.h"
+
+struct dop_transport_box *dop_check_transport(lua_State *L, int arg) {
+  return luaL_checkudata(L, arg, DOP_TRANSPORT_TYPE);
+}
+
+void dop_push_transport(lua_State *L, struct dop_transport *t) {
+  struct dop_transport_box *box = t->app;
+  if (box && box->anchor != LUA_NOREF)
+    lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor);
+  else
+    lua_pushnil(L);
+}
+
+/* core.transport(engine, role, options) -> transport; role is "server" or "client". Raises for
+ * options that are wrong. The options of the machine's tests: halves, a list of strings to use as
+ * halves one after the other. */
+static int transport_new(lua_State *L) {
+  struct dop_host *h = dop_check_host(L, 1);
+  static const char *const roles[] = {"server", "client", NULL};
+  enum dop_role role = luaL_checkoption(L, 2, NULL, roles) ? DOP_CLIENT : DOP_SERVER;
+  struct dop_limits limits;
+  dop_check_limits(L, 3, &limits);
+  struct dop_transport_box *box = dop_newuserdata(L, sizeof *box);
+  memset(box, 0, sizeof *box);
+  box->anchor = LUA_NOREF;
+  luaL_getmetatable(L, DOP_TRANSPORT_TYPE);
+  lua_setmetatable(L, -2);
+  int self = lua_gettop(L);
+  lua_newtable(L);
+  dop_set_values(L, self);
+  box->transport = dop_transport_new(&h->engine, role, &limits);
+  if (!box->transport) return dop_fail(L, "ENOMEM", "no memory or no randomness for a transport");
+  struct dop_transport *t = box->transport;
+  t->app = box;
+  box->host = h;
+  dop_host_ref(h);
+  lua_getfield(L, 3, "halves");
+  for (int i = 1; lua_istable(L, -1) && i <= (int)lua_rawlen(L, -1); i++) {
+    size_t len;
+    lua_rawgeti(L, -1, i);
+    const char *half = dop_check_string(L, -1, &len);
+    dop_transport_inject_half(t, half, len);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  lua_pushvalue(L, self);
+  box->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+  box->next = h->transports;
+  h->transports = box;
+  lua_settop(L, self);
+  if (role == DOP_CLIENT) {
+    if (dop_transport_begin(t)) return dop_fail(L, "ENOMEM", "no memory or no randomness");
+    dop_push_node(L, t->current);
+    lua_pop(L, 1);
+  }
+  return 1;
+}
+
+static void unanchor(struct dop_host *h, struct dop_transport_box *box) {
+  for (struct dop_transport_box **p = &h->transports; *p; p = &(*p)->next) {
+    if (*p != box) continue;
+    *p = box->next;
+    break;
+  }
+  if (h->L) luaL_unref(h->L, LUA_REGISTRYINDEX, box->anchor);
+  box->anchor = LUA_NOREF;
+}
+
+void dop_release_transports(struct dop_host *h) {
+  for (struct dop_transport_box *box = h->transports, *next; box; box = next) {
+    struct dop_transport *t = box->transport;
+    next = box->next;
+    if (t->closed && !t->node_count && !t->socket_count && !t->events) unanchor(h, box);
+  }
+}
+
+static int transport_gc(lua_State *L) {
+  struct dop_transport_box *box = dop_check_transport(L, 1);
+  struct dop_transport *t = box->transport;
+  struct dop_host *h = box->host;
+  if (!t) return 0;
+  box->transport = NULL;
+  if (h) {
+    if (box->anchor != LUA_NOREF) { /* the end of the Lua state */
+      h->L = NULL;
+      unanchor(h, box);
+    }
+    t->app = NULL;
+    dop_transport_close(t, 1001);
+  }
+  dop_transport_unref(t);
+  if (h) dop_host_unref(h);
+  return 0;
+}
+
+static int transport_tostring(lua_State *L) {
+  struct dop_transport *t = dop_check_transport(L, 1)->transport;
+  lua_pushfstring(L, "dop.%s(%d nodes, %d sockets%s)", t->role == DOP_SERVER ? "server" : "client",
+                  (int)t->node_count, (int)t->socket_count, t->closed ? ", closed" : "");
+  return 1;
+}
+
+/* transport:end_sessions(): everything that the machine does for close(); lua/ adds the rest. */
+static int transport_end_sessions(lua_State *L) {
+  dop_transport_close(dop_check_transport(L, 1)->transport, 1001);
+  return 0;
+}
+
+/* transport:give_up(reason): a client's policy wants no further attempt: its node ends. */
+static int transport_give_up(lua_State *L) {
+  struct dop_transport *t = dop_check_transport(L, 1)->transport;
+  const char *reason = luaL_checkstring(L, 2);
+  t->closed = 1;
+  if (t->current) dop_node_end(t->current, 1000, reason);
+  return 0;
+}
+
+/* transport:nodes() -> list of the nodes that live, RECONNECTING ones included. */
+static int transport_nodes(lua_State *L) {
+  struct dop_transport *t = dop_check_transport(L, 1)->transport;
+  int i = 0;
+  lua_createtable(L, (int)t->node_count, 0);
+  for (struct dop_node *n = t->attached.first; n; n = n->next) {
+    dop_push_node(L, n);
+    lua_rawseti(L, -2, ++i);
+  }
+  for (struct dop_node *n = t->detached.first; n; n = n->next) {
+    dop_push_node(L, n);
+    lua_rawseti(L, -2, ++i);
+  }
+  return 1;
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, name);
+}
+
+/* transport:stats() -> table of counts: what is there now, and what happened since the beginning.
+ */
+static int transport_stats(lua_State *L) {
+  struct dop_transport *t = dop_check_transport(L, 1)->transport;
+  lua_createtable(L, 0, 12);
+  set_count(L, "nodes", t->node_count);
+  set_count(L, "sockets", t->socket_count);
+  set_count(L, "pending", t->pending_count);
+  set_count(L, "detached", t->detached_count);
+  set_count(L, "detached_bytes", t->detached_bytes);
+  set_count(L, "sockets_opened", t->opened);
+  set_count(L, "connects", t->connects);
+  set_count(L, "reconnects", t->reconnects);
+  set_count(L, "disconnects", t->disconnects);
+  set_count(L, "refused", t->refused);
+  set_count(L, "lost_events", t->lost_events);
+  return 1;
+}
+
+/* core.configure(transport, authorize, any_origin): `authorize` (function or nil) decides who may
+ * come in; any_origin lets browsers come from every site. */
+static int transport_configure(lua_State *L) {
+  struct dop_transport *t = dop_check_transport(L, 1)->transport;
+  lua_settop(L, 3);
+  t->ask = lua_isfunction(L, 2) != 0;
+  t->any_origin = lua_toboolean(L, 3) != 0;
+  dop_get_values(L, 1);
+  lua_pushvalue(L, 2);
+  lua_setfield(L, -2, "authorize");
+  return 0;
+}
+
+/* core.values(transport or node) -> its table of user values. */
+static int object_values(lua_State *L) {
+  if (luaL_testudata(L, 1, DOP_NODE_TYPE)) {
+    dop_node_values(L, 1);
+    ((struct dop_node_box *)lua_touserdata(L, 1))->has_handlers = 1;
+  } else {
+    dop_check_transport(L, 1);
+    dop_get_values(L, 1);
+  }
+  return 1;
+}
+
+/* core.inproc(client, server, name) -> true | nil, message, code */
+static int inproc_connect(lua_State *L) {
+  struct dop_transport *c = dop_check_transport(L, 1)->transport;
+  struct dop_transport *s = dop_check_transport(L, 2)->transport;
+  const char *name = luaL_checkstring(L, 3);
+  if (c->engine != s->engine || c->role != DOP_CLIENT || s->role != DOP_SERVER)
+    return luaL_error(L, "a client and a server of the same engine expected");
+  if (dop_inproc_connect(c, s, name))
+    return dop_fail(L, "REFUSED", "local:%s has no room for another connection", name);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int get_closed(lua_State *L) {
+  lua_pushboolean(L, dop_check_transport(L, 1)->transport->closed);
+  return 1;
+}
+
+static int get_role(lua_State *L) {
+  lua_pushstring(L, dop_check_transport(L, 1)->transport->role == DOP_SERVER ? "server" : "client");
+  return 1;
+}
+
+/* A client's node: the one that begins while the old one's `disconnect` is told is the client's
+ * node already, so that what comes back unsettled can be sent again there and then. */
+static int get_node(lua_State *L) {
+  struct dop_transport *t = dop_check_transport(L, 1)->transport;
+  if (t->current && t->current->status != DOP_DISCONNECTED) {
+    dop_push_node(L, t->current);
+    return 1;
+  }
+  dop_get_values(L, 1);
+  lua_getfield(L, -1, "node");
+  return 1;
+}
+
+/* What lua/ keeps with a transport: url. */
+static int get_value(lua_State *L) {
+  dop_get_values(L, 1);
+  lua_pushvalue(L, 2);
+  lua_rawget(L, -2);
+  return 1;
+}
+
+static const luaL_Reg transport_meta[] = {
+    {"__gc", transport_gc}, {"__tostring", transport_tostring}, {NULL, NULL}};
+static const luaL_Reg transport_methods[] = {{"end_sessions", transport_end_sessions},
+                                             {"give_up", transport_give_up},
+                                             {"nodes", transport_nodes},
+                                             {"stats", transport_stats},
+                                             {NULL, NULL}};
+static const luaL_Reg transport_getters[] = {
+    {"closed", get_closed}, {"role", get_role}, {"node", get_node}, {NULL, NULL}};
+
+void dop_transport_register(lua_State *L) {
+  static const luaL_Reg functions[] = {{"transport", transport_new},
+                                       {"configure", transport_configure},
+                                       {"values", object_values},
+                                       {"inproc", inproc_connect},
+                                       {NULL, NULL}};
+  dop_new_type(L, DOP_TRANSPORT_TYPE, transport_meta, transport_methods, transport_getters,
+               get_value);
+  luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,37 @@
+--- Reconnection policies. A policy is any function(attempt, why) that returns the seconds to wait
+-- before the next attempt, or nil to give up; `attempt` counts from 0 since the client was last
+-- CONNECTED for a while, `why` is a sentence.
+
+local core = require "dop.core"
+
+local defaults = { first = 0.5, factor = 2, most = 20, jitter = true, attempts = math.huge }
+
+local function check(options)
+  for name, value in pairs(options) do
+    local default = defaults[name]
+    if default == nil then error(("dop.backoff has no option %q"):format(tostring(name)), 3) end
+    if type(value) ~= type(default) then
+      error(("dop.backoff option %q: a %s expected, got %s"):format(name, type(default), type(value)), 3)
+    end
+    local least = name == "factor" and 1 or 0
+    if type(value) == "number" and (value < least or value ~= value) then
+      error(("dop.backoff option %q: at least %d expected, got %s"):format(name, least, value), 3)
+    end
+  end
+end
+
+--- The default policy: waits at most `first` seconds (0.5) before the first attempt, at most `factor`
+-- (2) times as long before each further one, never above `most` (20). With `jitter` (true) the wait is
+-- drawn evenly from 0 to that bound, so that a thousand clients which lost the same server do not
+-- come back in the same instant. Gives up after `attempts` (never).
+return function(options)
+  options = options or {}
+  check(options)
+  local o = setmetatable({}, { __index = defaults })
+  for name, value in pairs(options) do o[name] = value end
+  return function(attempt)
+    if attempt >= o.attempts then return nil end
+    local bound = math.min(o.most, o.first * o.factor ^ attempt)
+    return o.jitter and bound * core.random() or bound
+  end
+end

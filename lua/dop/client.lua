@@ -1,0 +1,134 @@
+--- dop.connect: a client's transport, and when it dials. The machine says that there is no socket
+-- (`down`); the policy says how long to wait; a timer dials.
+
+local backoff = require "dop.backoff"
+local core = require "dop.core"
+local inproc = require "dop.inproc"
+local loop = require "dop.loop"
+local options = require "dop.options"
+
+local known = { url = "string", on = "table", retry = "function", headers = "table", stable = "number" }
+
+-- What the policy works with lies in the transport's values: state = {attempt, timer, ...}.
+local function state_of(client) return core.values(client).state end
+
+local dial
+
+local function report(client, message)
+  -- The application's `error` handlers, or stderr: as for a handler that raised.
+  local handlers = core.values(client)[core.events.error]
+  if not handlers then
+    io.stderr:write("dop: ", message, "\n")
+    return
+  end
+  for _, fn in ipairs(handlers) do
+    local ok, err = pcall(fn, client.node, message)
+    if not ok then io.stderr:write("dop: error in an 'error' handler: ", tostring(err), "\n") end
+  end
+end
+
+-- Message handler: a traceback, and for a yield the way out; as for other callbacks.
+local function explain(message)
+  message = tostring(message)
+  if message:find("attempt to yield", 1, true) then
+    message = message .. " (a policy may not yield; start a coroutine with dop.go)"
+  end
+  return debug.traceback(message, 2)
+end
+
+-- The policy's answer: seconds, or nil to give up. A policy that fails or answers nonsense is
+-- reported, and the default stands in for it: a client must not end for a mistake in a formula.
+local function ask(client, state, why)
+  local ok, seconds = xpcall(state.retry, explain, state.attempt, why)
+  if ok and (seconds == nil or type(seconds) == "number" and seconds >= 0 and seconds <= 1e9) then
+    return seconds
+  end
+  report(client, ("the retry policy %s: %s; the default is used instead"):format(
+    ok and "must return seconds or nil" or "failed", tostring(seconds)))
+  return state.default(state.attempt, why)
+end
+
+-- `held`: for how long the session had the socket that was lost. Only a connection that proved
+-- stable begins the count anew: a server that accepts and drops must not be hammered.
+local function retry(client, why, held)
+  local state = state_of(client)
+  if client.closed or state.timer then return end
+  if held >= state.stable then state.attempt = 0 end
+  local seconds = ask(client, state, why)
+  -- The policy is the application's: it may have closed the client.
+  if client.closed then return end
+  if not seconds then
+    client:give_up("gaveup")
+    return
+  end
+  state.attempt = state.attempt + 1
+  state.timer = loop.timer(seconds, function()
+    state.timer = nil
+    if not client.closed then dial(client) end
+  end)
+end
+
+function dial(client)
+  local where = state_of(client).where
+  local ok, why
+  if where.scheme == "local" then
+    ok, why = inproc.dial(client, where.name)
+  else
+    ok, why = loop.get():dial(client, where)
+  end
+  if ok then return end
+  -- Not at once: the policy is not to be called before dop.connect has returned.
+  local state = state_of(client)
+  state.timer = loop.timer(0, function()
+    state.timer = nil
+    retry(client, why, 0)
+  end)
+end
+
+-- Header lines of the application for the upgrade. Raises for what would split the head.
+local function lines(headers)
+  local list = {}
+  for name, value in pairs(headers or {}) do
+    if type(name) ~= "string" or type(value) ~= "string" or not core.header_ok(name, value) then
+      error(("dop.connect: option \"headers\": %q cannot stand in a request"):format(tostring(name)), 3)
+    end
+    list[#list + 1] = name .. ": " .. value .. "\r\n"
+  end
+  table.sort(list)
+  return table.concat(list)
+end
+
+--- Connects, and keeps the session over any number of sockets. Never blocks: client.node is there at
+-- once and takes messages. Returns the client, or nil, message, code. Options: docs/api.md.
+local function connect(given)
+  options.check(given, known, "dop.connect")
+  if given.stable and (given.stable < 0 or given.stable ~= given.stable) then
+    error(('dop.connect: option "stable": seconds expected, got %s'):format(given.stable), 2)
+  end
+  local headers = lines(given.headers)
+  local client, parsed, code = options.transport("client", given)
+  if not client then return nil, parsed, code end
+  parsed.headers = headers
+  local default = backoff()
+  local values = core.values(client)
+  values.url = given.url
+  values.state = {
+    where = parsed,
+    attempt = 0,
+    default = default,
+    retry = given.retry or default,
+    stable = given.stable or 5,
+  }
+  values[core.down] = { function(_, why, _, held) retry(client, why, held) end }
+  dial(client)
+  return client
+end
+
+--- Sends on the client's node, whichever that is now; see node:send().
+function core.transport_methods.send(client, message, kind)
+  local node = client.node
+  if not node then error("only a client sends by itself; a server's nodes do", 2) end
+  return node:send(message, kind)
+end
+
+return connect

@@ -1,0 +1,118 @@
+--- Coroutine style, on the events: dop.go, dop.sleep, node:receive, node:messages. Yields only inside
+-- a coroutine that dop.go started; a handler must not yield.
+
+local core = require "dop.core"
+local emitter = require "dop.emitter"
+local loop = require "dop.loop"
+
+local co = {}
+
+-- The coroutines that dop.go started.
+local started = setmetatable({}, { __mode = "k" })
+
+local function check_inside(what)
+  local thread = coroutine.running()
+  if not thread or not started[thread] then
+    error(what .. " works only inside a coroutine that dop.go started", 3)
+  end
+  return thread
+end
+
+-- Runs the coroutine on; an error in it ends it and is reported, never the loop.
+local function resume(thread, ...)
+  local ok, message = coroutine.resume(thread, ...)
+  if not ok then
+    io.stderr:write("dop: error in a coroutine: ", debug.traceback(thread, tostring(message)), "\n")
+  end
+end
+
+--- Runs fn(...) in a coroutine, at once, until it first waits. An error in it goes to stderr with its
+-- traceback. Returns the coroutine.
+function co.go(fn, ...)
+  if type(fn) ~= "function" then error(("dop.go: a function expected, got %s"):format(type(fn)), 2) end
+  local thread = coroutine.create(fn)
+  started[thread] = true
+  resume(thread, ...)
+  return thread
+end
+
+--- Waits without blocking anybody else.
+function co.sleep(seconds)
+  local thread = check_inside("dop.sleep")
+  loop.timer(seconds, function() resume(thread) end)
+  coroutine.yield()
+end
+
+-- A node that is read by a coroutine has an inbox: at most what one turn brought waits in it, because
+-- reading pauses as soon as something is there.
+local function inbox_of(node)
+  local values = core.values(node)
+  local inbox = values.inbox
+  if inbox then return inbox end
+  inbox = { first = 1, last = 0 }
+  values.inbox = inbox
+  local function wake()
+    local waiting = inbox.waiting
+    inbox.waiting = nil
+    if waiting then waiting() end
+  end
+  emitter.on(node, "message", function(_, message, kind)
+    inbox.last = inbox.last + 1
+    inbox[inbox.last] = { message, kind }
+    node:pause()
+    wake()
+  end)
+  emitter.on(node, "disconnect", wake)
+  -- A new socket reads from its first byte on, whatever the old one did.
+  emitter.on(node, "reconnect", function()
+    if inbox.last >= inbox.first then node:pause() end
+  end)
+  return inbox
+end
+
+local function take(inbox)
+  local entry = inbox[inbox.first]
+  if not entry then return nil end
+  inbox[inbox.first] = nil
+  inbox.first = inbox.first + 1
+  return entry
+end
+
+--- Waits for the next message. Returns message, kind; or nil, a sentence and "TIMEOUT" after `timeout`
+-- seconds (nil: no limit); or nil, a sentence and "CLOSED" once the session is DISCONNECTED and
+-- everything was received. A lost socket is waited out. One coroutine at a time may wait on a node.
+function co.receive(node, timeout)
+  local thread = check_inside("node:receive")
+  local inbox = inbox_of(node)
+  if inbox.waiting then error("another coroutine waits for this node's messages", 2) end
+  local entry = take(inbox)
+  if not entry and node.status ~= "DISCONNECTED" then
+    local late
+    local timer = timeout and loop.timer(timeout, function()
+      late, inbox.waiting = true, nil
+      resume(thread)
+    end)
+    inbox.waiting = function() resume(thread) end
+    node:resume()
+    coroutine.yield()
+    if timer then timer:stop() end
+    entry = take(inbox)
+    if late and not entry then
+      return nil, ("no message within %s seconds"):format(timeout), "TIMEOUT"
+    end
+  end
+  if entry then return entry[1], entry[2] end
+  return nil, "this session is DISCONNECTED", "CLOSED"
+end
+
+--- for message, kind in node:messages() do ... end: until the session is DISCONNECTED. A message
+-- counts as delivered when the loop asks for the next one; reading pauses meanwhile.
+function co.messages(node)
+  check_inside("node:messages")
+  return function() return co.receive(node) end
+end
+
+core.node_methods.receive = co.receive
+core.node_methods.messages = co.messages
+
+return co

@@ -1,0 +1,49 @@
+--- What dop.listen and dop.connect have in common: checking options, and turning them into a transport.
+
+local core = require "dop.core"
+local emitter = require "dop.emitter"
+local loop = require "dop.loop"
+local url = require "dop.url"
+
+local options = {}
+
+local limits = {}
+for _, name in ipairs(core.limits) do
+  -- A half shorter than 16 bytes is for tests of the machine alone.
+  if name ~= "half_min" then limits[name] = true end
+end
+
+--- Raises for an option that is not a limit and not among `known` (name to type), or of a wrong type.
+function options.check(given, known, where)
+  if type(given) ~= "table" then
+    error(("%s: a table of options expected, got %s"):format(where, type(given)), 3)
+  end
+  for name, value in pairs(given) do
+    local kind = known[name]
+    if not kind and not limits[name] then
+      error(("%s has no option %q"):format(where, tostring(name)), 3)
+    end
+    if kind and not (" " .. kind .. " "):find(" " .. type(value) .. " ", 1, true) then
+      error(("%s: option %q: %s expected, got %s"):format(where, name, kind:gsub(" ", " or "), type(value)), 3)
+    end
+  end
+  if not given.url then error(("%s: option \"url\" is missing"):format(where), 3) end
+end
+
+--- A transport of that role with its URL and the handlers of options.on. nil, message, code for a
+-- URL that is none.
+function options.transport(role, given)
+  local parsed, why, code = url.parse(given.url)
+  if not parsed then return nil, why, code end
+  -- What is wrong must raise before there is a transport: an open one keeps itself.
+  for event, fn in pairs(given.on or {}) do emitter.check(event, fn, 4) end
+  local passed = {}
+  for name in pairs(limits) do passed[name] = given[name] end
+  local transport
+  transport, why, code = core.transport(loop.engine(), role, passed)
+  if not transport then return nil, why, code end
+  for event, fn in pairs(given.on or {}) do emitter.on(transport, event, fn) end
+  return transport, parsed
+end
+
+return options

@@ -1,0 +1,93 @@
+--- dop.listen: a server's transport.
+
+local core = require "dop.core"
+local inproc = require "dop.inproc"
+local loop = require "dop.loop"
+local options = require "dop.options"
+local url = require "dop.url"
+
+local known = {
+  url = "string",
+  on = "table",
+  authorize = "function",
+  origins = "string table",
+  mode = "number",
+}
+
+-- The list of origins, before the application's own decision.
+local function gate(origins, authorize)
+  local allowed = {}
+  for _, origin in ipairs(origins) do allowed[origin:lower()] = true end
+  return function(request)
+    local origin = request.headers.origin
+    if origin and not allowed[origin:lower()] then
+      return nil, 403, "This origin may not connect.\n"
+    end
+    if authorize then return authorize(request) end
+    return true
+  end
+end
+
+local function check_origins(origins)
+  if type(origins) == "string" and origins ~= "*" then
+    error('dop.listen: option "origins": "*" or a list of origins expected', 3)
+  end
+  for _, origin in ipairs(type(origins) == "table" and origins or {}) do
+    if type(origin) ~= "string" then
+      error(('dop.listen: option "origins": a string expected, got %s'):format(type(origin)), 3)
+    end
+  end
+end
+
+local function configure(server, given)
+  local origins, authorize = given.origins, given.authorize
+  if type(origins) == "table" then authorize = gate(origins, authorize) end
+  core.configure(server, authorize, origins ~= nil)
+end
+
+-- Takes the place where clients come in. Returns the URL to reach it, or nil, message, code.
+local function bind(server, parsed, mode)
+  local values = core.values(server)
+  if parsed.scheme == "local" then
+    local ok, why, code = inproc.bind(parsed.name, server)
+    if not ok then return nil, why, code end
+    loop.get():hold()
+    values.unbind = function()
+      inproc.unbind(parsed.name)
+      loop.get():release()
+    end
+    return url.listening(parsed)
+  end
+  local listener, port, code = loop.get():listen(server, {
+    host = parsed.host, port = parsed.port, socket = parsed.socket, mode = mode,
+  })
+  if not listener then
+    return nil, ("%s (%s)"):format(port, parsed.socket or parsed.authority), code
+  end
+  values.unbind = function() listener:close() end
+  return url.listening(parsed, port)
+end
+
+--- Listens. Resolves and binds before it returns. Returns the server, or nil, message, code.
+-- Misuse raises. Options: docs/api.md.
+local function listen(given)
+  options.check(given, known, "dop.listen")
+  check_origins(given.origins)
+  local mode = given.mode
+  if mode and (mode ~= math.floor(mode) or mode < 0 or mode > 511) then
+    error(('dop.listen: option "mode": a whole number from 0 to 511 (octal 777) expected, got %s'):format(mode), 2)
+  end
+  local server, parsed, code = options.transport("server", given)
+  if not server then return nil, parsed, code end
+  configure(server, given)
+  local where, why
+  where, why, code = bind(server, parsed, given.mode)
+  if not where then
+    server:end_sessions()
+    return nil, why, code
+  end
+  core.values(server).url = where
+  return server
+end
+
+return listen

@@ -1,0 +1,85 @@
+rockspec_format = "3.0"
+package = "dop"
+version = "scm-1"
+source = { url = "git+https://github.com/dop-lua/dop.git" }
+description = {
+  summary = "Sessions that survive reconnects, over WebSocket",
+  detailed = [[
+    Two ends exchange random tokens over a WebSocket; together they make a session. When the socket
+    dies the client opens another, presents the token, and the same node goes on. A C core on libuv,
+    for Lua 5.4 and LuaJIT 2.1.
+  ]],
+  license = "MIT",
+}
+supported_platforms = { "unix" }
+dependencies = { "lua >= 5.1" }
+external_dependencies = {
+  LIBUV = { header = "uv.h", library = "uv" },
+}
+build = {
+  type = "builtin",
+  modules = {
+    ["dop.core"] = {
+      sources = {
+        "csrc/base/alloc.c",
+        "csrc/base/bytes.c",
+        "csrc/base/random.c",
+        "csrc/base/sha1.c",
+        "csrc/base/siphash.c",
+        "csrc/base/timers.c",
+        "csrc/bind/check.c",
+        "csrc/bind/core.c",
+        "csrc/bind/engine.c",
+        "csrc/bind/host.c",
+        "csrc/bind/link.c",
+        "csrc/bind/node.c",
+        "csrc/bind/token.c",
+        "csrc/bind/transport.c",
+        "csrc/bind/type.c",
+        "csrc/inproc/inproc.c",
+        "csrc/link/handshake.c",
+        "csrc/link/link.c",
+        "csrc/session/claim.c",
+        "csrc/session/dialogue.c",
+        "csrc/session/directory.c",
+        "csrc/session/engine.c",
+        "csrc/session/node.c",
+        "csrc/session/queue.c",
+        "csrc/session/socket.c",
+        "csrc/session/token.c",
+        "csrc/session/transport.c",
+        "csrc/ws/connection.c",
+        "csrc/ws/frame.c",
+        "csrc/ws/upgrade.c",
+        "csrc/ws/utf8.c",
+      },
+      incdirs = { "csrc" },
+      libraries = { "m" },
+    },
+    ["dop.uv"] = {
+      sources = {
+        "csrc/uv/address.c",
+        "csrc/uv/dialer.c",
+        "csrc/uv/listener.c",
+        "csrc/uv/loop.c",
+        "csrc/uv/stream.c",
+        "csrc/bind/uv.c",
+      },
+      incdirs = { "csrc", "$(LIBUV_INCDIR)" },
+      libraries = { "uv", "m" },
+      libdirs = { "$(LIBUV_LIBDIR)" },
+    },
+    ["dop.backoff"] = "lua/dop/backoff.lua",
+    ["dop.client"] = "lua/dop/client.lua",
+    ["dop.co"] = "lua/dop/co.lua",
+    ["dop.emitter"] = "lua/dop/emitter.lua",
+    ["dop"] = "lua/dop/init.lua",
+    ["dop.inproc"] = "lua/dop/inproc.lua",
+    ["dop.loop"] = "lua/dop/loop.lua",
+    ["dop.options"] = "lua/dop/options.lua",
+    ["dop.server"] = "lua/dop/server.lua",
+    ["dop.transport"] = "lua/dop/transport.lua",
+    ["dop.url"] = "lua/dop/url.lua",
+  },
+  copy_directories = { "docs", "examples" },
+}
