@@ -1,0 +1,5 @@
+-- Read by luacheck. Both Luas run the same source.
+std = "max"
+max_line_length = 120
+files["spec"] = { std = "max+busted" }
+exclude_files = { "build" }

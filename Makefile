@@ -1,0 +1,146 @@
+# make help lists the targets. Variables: LUA (lua5.4 or luajit; both where it is not given), CC,
+# CFLAGS, and those that the targets below name.
+#
+# Everything that is built lies under build/, a folder for each Lua and each kind of build, so that
+# they never mix. Each target brings the packages that it needs, see .ci/need.
+
+CFLAGS ?= -O2 -g
+KIND ?=
+LUAS = $(if $(LUA),$(LUA),lua5.4 luajit)
+THE_LUA = $(firstword $(LUAS))
+
+BUILD = build/$(THE_LUA)$(KIND)
+WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wimplicit-function-declaration -Werror
+LUA_INCLUDE = $(if $(filter luajit,$(THE_LUA)),/usr/include/luajit-2.1,/usr/include/$(THE_LUA))
+FLAGS = -std=gnu11 -fPIC -fvisibility=hidden -MMD -MP $(WARN) -Icsrc -I$(LUA_INCLUDE) $(CFLAGS)
+
+CORE = base session ws link inproc bind
+CORE_C = $(filter-out csrc/bind/uv.c,$(foreach d,$(CORE),$(wildcard csrc/$(d)/*.c)))
+UV_C = $(wildcard csrc/uv/*.c) csrc/bind/uv.c
+objects = $(patsubst csrc/%.c,$(BUILD)/%.o,$(1))
+
+PATHS = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
+  LUA_CPATH='$(CURDIR)/$(BUILD)/?.so;;'
+WITH = $(PATHS) LUA=$(THE_LUA)
+SPECS ?= spec/session spec/ws spec/lua
+
+# Runs a target of this Makefile once for each Lua.
+each = @for lua in $(LUAS); do $(MAKE) --no-print-directory $(1) LUA=$$lua || exit 1; done
+
+.PHONY: all
+all: need-build ## build the two modules for each Lua
+	$(call each,modules)
+
+.PHONY: modules
+modules: $(BUILD)/dop/core.so $(BUILD)/dop/uv.so
+
+$(BUILD)/dop/core.so: $(call objects,$(CORE_C))
+	@mkdir -p $(@D)
+	$(CC) -shared $(CFLAGS) $(LDFLAGS) -o $@ $^ -lm
+
+$(BUILD)/dop/uv.so: $(call objects,$(UV_C))
+	@mkdir -p $(@D)
+	$(CC) -shared $(CFLAGS) $(LDFLAGS) -o $@ $^ -luv -lm
+
+$(BUILD)/%.o: csrc/%.c
+	@mkdir -p $(@D)
+	@echo "CC $(BUILD) $<"
+	@$(CC) $(FLAGS) -c -o $@ $<
+
+-include $(patsubst %.o,%.d,$(call objects,$(CORE_C) $(UV_C)))
+
+.PHONY: need-%
+need-%:
+	@.ci/need $(subst +, ,$*)
+
+.PHONY: demo
+demo: need-build ## a server and a client through the five scenes of the protocol
+	@$(MAKE) --no-print-directory -s modules LUA=$(THE_LUA)
+	@$(WITH) $(THE_LUA) examples/demo.lua
+
+.PHONY: test
+test: need-build+test ## all specs, on Lua 5.4 and on LuaJIT
+	$(call each,specs)
+
+.PHONY: specs
+specs: modules
+	@for dir in $(SPECS); do \
+	  echo "== $(THE_LUA): $$dir"; $(WITH) busted --lua=$(THE_LUA) $(BUSTED) $$dir || exit 1; \
+	done
+
+.PHONY: interop
+interop: need-build+test+interop ## the specs against a peer in JavaScript
+	$(call each,specs SPECS=spec/interop)
+
+.PHONY: sim
+sim: need-build ## seeded schedules of broken networks; SCHEDULES=n SEED=s
+	@$(MAKE) --no-print-directory -s modules LUA=$(THE_LUA)
+	@$(WITH) $(THE_LUA) spec/sim/run.lua $(or $(SCHEDULES),5000) $(or $(SEED),1)
+
+# The sanitizers' runtime must come first in the process, and the modules must stay loaded until it
+# has named the leaks. A build that cannot see faults would pass everything: it must see two first.
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SAN = KIND=-asan CFLAGS="-O1 -g $(SANITIZE)" LDFLAGS=-Wl,-z,nodelete
+.PHONY: asan
+asan: need-build+test+asan ## all specs under AddressSanitizer, UBSan and LeakSanitizer
+	$(call each,asan-one)
+
+.PHONY: asan-one
+asan-one:
+	@$(MAKE) --no-print-directory modules $(SAN)
+	@.ci/asan $(THE_LUA) build/$(THE_LUA)-asan $(SPECS)
+
+.PHONY: lint
+lint: need-build+lint ## luacheck, clang-format, warnings of gcc and clang, direction of includes
+	@luacheck -q lua spec examples
+	@clang-format --dry-run -Werror csrc/*/*.[ch] bench/*.c
+	@.ci/includes
+	@for cc in gcc clang; do for lua in lua5.4 luajit-2.1; do for file in csrc/*/*.c; do \
+	  $$cc -std=gnu11 $(WARN) -O1 -Icsrc -I/usr/include/$$lua -fsyntax-only $$file || exit 1; \
+	done; done; done
+	@for cc in gcc clang; do for file in bench/*.c; do \
+	  $$cc -std=gnu11 $(WARN) -O1 -fsyntax-only $$file || exit 1; \
+	done; done
+	@echo "lint: nothing to mend"
+
+.PHONY: bench
+bench: need-build+bench ## CPU a message and bytes a session against a bare epoll loop
+	@$(MAKE) --no-print-directory -s modules bench-tools LUA=$(THE_LUA)
+	@$(WITH) BARE=build/bench/bare LOAD=build/bench/load BENCH_FLAGS="$(CC) $(CFLAGS)" bench/run
+
+.PHONY: bench-tools
+bench-tools: build/bench/bare build/bench/load
+
+build/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< -lcrypto
+
+.PHONY: env
+env: ## print the paths: eval "$$(make -s env)", or make -s env LUA=luajit
+	@$(MAKE) --no-print-directory -s modules LUA=$(THE_LUA) >&2
+	@echo "export $(PATHS)"
+
+PREFIX ?= /usr/local
+LUA_VERSION = $(if $(filter luajit,$(THE_LUA)),5.1,$(patsubst lua%,%,$(THE_LUA)))
+.PHONY: install
+install: ## install below PREFIX (/usr/local), for LUA
+	@$(MAKE) --no-print-directory -s modules LUA=$(THE_LUA)
+	install -d $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/dop $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/dop
+	install -m 644 lua/dop/*.lua $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/dop
+	install -m 755 $(BUILD)/dop/*.so $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/dop
+
+.PHONY: rock
+rock: need-build+rock ## build the rock into a clean tree and use it from there, for each Lua
+	$(call each,rock-one)
+
+.PHONY: rock-one
+rock-one:
+	@.ci/rock $(THE_LUA) $(LUA_VERSION) $(LUA_INCLUDE)
+
+.PHONY: clean
+clean: ## remove everything that was built
+	rm -rf build
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { gsub(/[$$][$$]/, "$$"); printf "  make %-8s %s\n", $$1, $$2 }' Makefile

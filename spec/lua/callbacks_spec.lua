@@ -1,0 +1,393 @@
+--- Whatever a callback does, the loop lives: each callback by each thing that it should better not do,
+-- over a real socket and in-process. After each, the other sessions still work and nothing is left.
+
+local dop = require "dop"
+local real = require "spec.support.real"
+
+local function connected(client)
+  real.wait("CONNECTED", function() return client.node.status == "CONNECTED" end)
+end
+
+-- For each callback: install(s, fn) makes it call `fn(node)`, provoke(s) makes it happen. `s` has the
+-- server, the client of which it is about, and where errors are collected; `late` callbacks need no
+-- session before.
+local callbacks = {}
+
+local function event_of(side, event, provoke, early)
+  callbacks[#callbacks + 1] = {
+    name = side .. " " .. event,
+    early = early,
+    install = function(s, fn) s[side]:on(event, fn) end,
+    provoke = provoke,
+  }
+end
+
+-- The client dials from the start: its first socket provokes what it needs.
+local function begin() end
+local function drop(s) s.client.node:drop() end
+
+for _, side in ipairs { "server", "client" } do
+  local is_client = side == "client"
+  event_of(side, "open", begin, true)
+  event_of(side, "connect", begin, true)
+  event_of(side, "status", begin, true)
+  event_of(side, "message", function(s)
+    if is_client then s.node:send("a message") else s.client:send("a message") end
+  end)
+  event_of(side, "close", drop)
+  event_of(side, "reconnecting", drop)
+  event_of(side, "reconnect", drop)
+  event_of(side, "disconnect", function(s) s.client.node:disconnect() end)
+end
+event_of("client", "drain", function(s)
+  repeat until not s.client:send("fill")
+end, true)
+event_of("server", "drain", function(s)
+  s.node:drop()
+  repeat until not s.node:send("fill")
+end)
+for _, side in ipairs { "server", "client" } do
+  callbacks[#callbacks + 1] = {
+    name = side .. " error",
+    unreported = true,
+    install = function(s, fn)
+      s[side]:off("error")
+      s[side]:on("error", fn)
+      s[side]:once("message", function() error("to call the error handler") end)
+    end,
+    provoke = function(s)
+      if side == "client" then s.node:send("a message") else s.client:send("a message") end
+    end,
+  }
+end
+callbacks[#callbacks + 1] = {
+  name = "authorize",
+  early = true,
+  install = function(s, fn) s.authorize = fn end,
+  provoke = begin,
+}
+callbacks[#callbacks + 1] = {
+  name = "retry",
+  install = function(s, fn)
+    s.retry = function()
+      fn()
+      return 0.005
+    end
+  end,
+  provoke = drop,
+}
+callbacks[#callbacks + 1] = {
+  name = "a timer",
+  unreported = true,
+  install = function(_, fn) dop.timer(0.001, fn) end,
+  provoke = function() end,
+}
+callbacks[#callbacks + 1] = {
+  name = "a coroutine",
+  unreported = true,
+  may_yield = true,
+  install = function(_, fn)
+    dop.go(function()
+      dop.sleep(0.001)
+      fn()
+    end)
+  end,
+  provoke = function() end,
+}
+
+-- What is done in it. `fn(s, node)`; `raises`: what the report must say. `ends`: whose server is gone.
+local actions = {
+  { name = "closes the client", fn = function(s) s.client:close() end },
+  { name = "closes the server", ends = true, fn = function(s) s.server:close() end },
+  {
+    name = "closes both, twice",
+    ends = true,
+    fn = function(s)
+      for _ = 1, 2 do
+        s.server:close()
+        s.client:close()
+      end
+    end,
+  },
+  {
+    name = "disconnects the node",
+    fn = function(s, node)
+      node:disconnect()
+      s.refused = { node:disconnect() }
+    end,
+    check = function(s) assert.equal("CLOSED", s.refused[3]) end,
+  },
+  {
+    name = "disconnects the peer's node",
+    fn = function(s)
+      for _, node in ipairs(s.server:nodes()) do
+        if node ~= s.bystander then node:disconnect() end
+      end
+      if s.client then s.client.node:disconnect() end
+    end,
+  },
+  { name = "drops the socket", fn = function(_, node) node:drop {} end },
+  { name = "drops the socket by a reset", fn = function(_, node) node:drop { reset = true } end },
+  {
+    name = "drops the sockets of both ends",
+    fn = function(s)
+      for _, node in ipairs(s.server:nodes()) do
+        if node ~= s.bystander then node:drop { reset = true } end
+      end
+      if s.client then s.client.node:drop() end
+    end,
+  },
+  {
+    name = "sends, drops and disconnects",
+    fn = function(_, node)
+      node:send("one")
+      node:drop()
+      node:send("two")
+      node:disconnect()
+      node:send("three")
+      node:drop()
+    end,
+  },
+  { name = "raises a string", raises = "on purpose", fn = function() error("on purpose") end },
+  { name = "raises a table", raises = "table", fn = function() error({}) end },
+  { name = "raises nil", raises = "nil", fn = function() error(nil) end },
+  { name = "raises a number", raises = "42", fn = function() error(42) end },
+  {
+    name = "collects garbage",
+    fn = function()
+      collectgarbage()
+      collectgarbage("step")
+      collectgarbage()
+    end,
+  },
+  {
+    name = "removes all handlers and collects garbage",
+    fn = function(s)
+      for _, object in ipairs { s.server, s.client } do
+        for _, event in ipairs { "open", "message", "close", "connect", "reconnecting", "reconnect", "disconnect" } do
+          object:off(event)
+        end
+      end
+      collectgarbage()
+    end,
+  },
+  { name = "stops the loop", fn = function() dop.stop() end, stops = true },
+  {
+    name = "runs the loop",
+    fn = function(s) s.nested = { pcall(dop.run) } end,
+    check = function(s)
+      assert.is_false(s.nested[1])
+      assert.truthy(s.nested[2]:find("runs already", 1, true))
+    end,
+  },
+  {
+    name = "steps the loop",
+    fn = function(s)
+      local loop = dop.loop()
+      s.nested = { pcall(loop.step, loop) }
+    end,
+    check = function(s)
+      assert.is_false(s.nested[1])
+      assert.truthy(s.nested[2]:find("runs already", 1, true))
+    end,
+  },
+  { name = "runs the loop and lets it raise", raises = "runs already", fn = function() dop.run() end },
+  { name = "yields", yields = true, raises = "dop.go", fn = function() coroutine.yield() end },
+  {
+    name = "opens and closes other transports",
+    fn = function(s)
+      local server = assert(dop.listen { url = s.url })
+      local client = assert(dop.connect { url = server.url })
+      client:send("never")
+      client:close()
+      server:close()
+    end,
+  },
+}
+
+-- A server that echoes, with a session that has nothing to do with it all.
+local function stage(url)
+  local s = { errors = {}, url = url }
+  s.server = real.listen {
+    url = url:gsub("spec$", "stage"),
+    resume_window = 2,
+    authorize = function(...)
+      if s.authorize then return s.authorize(...) end
+      return true
+    end,
+    queue_messages = 4,
+  }
+  s.other = real.connect(s.server)
+  connected(s.other)
+  real.wait("the other's node", function() return #s.server:nodes() == 1 and s.server:stats().connects == 1 end)
+  s.bystander = s.server:nodes()[1]
+  -- Echoes by a handler of its own, so that nobody takes it off by accident.
+  s.bystander:on("message", function(node, message) node:send(message) end)
+  s.server:on("error", function(_, message) s.errors[#s.errors + 1] = message end)
+  return s
+end
+
+-- The client that it is about: not yet dialling before dial().
+local function subject(s)
+  s.client = real.connect(s.server, {
+    queue_messages = 4,
+    retry = function(...)
+      if s.retry then return s.retry(...) end
+      return 0.005
+    end,
+  })
+  s.client:on("error", function(_, message) s.errors[#s.errors + 1] = message end)
+end
+
+local function echoes(client, what)
+  local heard
+  local fn = client:on("message", function(_, message) heard = message == what or heard end)
+  client:send(what)
+  real.wait("the echo of " .. what, function() return heard end)
+  client:off("message", fn)
+end
+
+local function try(url, callback, action)
+  local s = stage(url)
+  local called = 0
+  local function fn(node)
+    -- The first time only, and never for the session that has nothing to do with it.
+    if called > 0 or node == s.bystander then return true end
+    called = called + 1
+    if type(node) ~= "userdata" or not s.client then node = s.client.node end
+    action.fn(s, node)
+    return true
+  end
+  subject(s)
+  if callback.early then
+    callback.install(s, fn)
+  else
+    connected(s.client)
+    real.wait("the server's node", function() return s.server:stats().connects == 2 end)
+    for _, node in ipairs(s.server:nodes()) do
+      if node ~= s.bystander then s.node = node end
+    end
+    callback.install(s, fn)
+  end
+  callback.provoke(s)
+  if action.stops then
+    -- real.wait() runs the loop until something is true: here it is the callback that ends the run.
+    local watch = dop.timer(5, dop.stop)
+    dop.run()
+    assert.is_true(watch:stop(), "the run went on")
+    assert.equal(1, called)
+  else
+    real.wait("the callback", function() return called > 0 end)
+  end
+  if action.raises then
+    real.wait("a report", function() return #s.errors > 0 end)
+    assert.truthy(s.errors[1]:find(action.raises, 1, true), s.errors[1])
+  end
+  if action.check then action.check(s) end
+  -- The loop and the others live.
+  if not action.ends then
+    echoes(s.other, "still here")
+    assert.equal("CONNECTED", s.bystander.status)
+    s.authorize = nil
+    local fresh = real.connect(s.server)
+    connected(fresh)
+  end
+  local ticked
+  dop.timer(0, function() ticked = true end)
+  real.wait("a timer", function() return ticked end)
+end
+
+for _, url in ipairs { "ws://127.0.0.1:0/dop", "local:spec" } do
+  for _, callback in ipairs(callbacks) do
+    describe(callback.name .. " over " .. url, function()
+      after_each(real.close)
+
+      for _, action in ipairs(actions) do
+        -- What nobody takes goes to stderr: those have specs below.
+        local elsewhere = action.raises and callback.unreported
+        if not elsewhere and not (action.yields and callback.may_yield) then
+          it(action.name, function() try(url, callback, action) end)
+        end
+      end
+    end)
+  end
+end
+
+describe("an error that no handler takes", function()
+  -- A script in which the callback `where` raises everything, one after the other.
+  local function outcome(where)
+    return real.script([[
+      local dop = require "dop"
+      local values = { "on purpose", {}, false, 42 }
+      local alive = 0
+      local server = assert(dop.listen { url = "ws://127.0.0.1:0" })
+      local policy
+      local client = assert(dop.connect {
+        url = server.url,
+        retry = function()
+          if policy then policy() end
+          return 0.01
+        end,
+      })
+      local function raise(i)
+        if i <= 4 then error(values[i]) end
+        if i == 5 then dop.run() end
+        if i == 6 then coroutine.yield() end
+      end
+      local function turn(i)
+        ]] .. where .. [[
+
+      end
+      client:once("connect", function()
+        local function step(i)
+          policy = nil
+          if i > 6 then
+            client:close()
+            server:close()
+            return
+          end
+          if client.node.status ~= "CONNECTED" then return dop.timer(0.01, function() step(i) end) end
+          turn(i)
+          alive = alive + 1
+          dop.timer(0.01, function() step(i + 1) end)
+        end
+        step(1)
+      end)
+      assert(dop.run())
+      print("alive", alive)
+    ]])
+  end
+
+  local places = {
+    ["a handler"] = 'server:once("message", function() raise(i) end) client:send("x")',
+    ["an error handler"] = 'server:off("error") server:on("error", function() raise(i) end)\n' ..
+      'server:once("message", function() error("first") end) client:send("x")',
+    ["a timer"] = "dop.timer(0, function() raise(i) end)",
+    ["a coroutine"] = "dop.go(function() raise(i) end)",
+    ["a policy"] = "policy = function() raise(i) end client.node:drop()",
+  }
+  for place, code in pairs(places) do
+    it("in " .. place .. " goes to stderr with a traceback, and the loop goes on", function()
+      local output, status = outcome(code)
+      assert.equal(0, status, output)
+      assert.truthy(output:find("alive%s+6"), output)
+      for _, text in ipairs { "on purpose", "42", "runs already", "traceback" } do
+        assert.truthy(output:find(text, 1, true), text .. " is missing in:\n" .. output)
+      end
+      if place ~= "a coroutine" then assert.truthy(output:find("dop.go", 1, true), output) end
+    end)
+  end
+
+  it("leaves the loop stopped or running as it was: a second run works", function()
+    local output, status = real.script([[
+      local dop = require "dop"
+      dop.timer(0, function() dop.stop() error("after stop") end)
+      dop.timer(0.01, function() print("second") end)
+      assert(dop.run())
+      print("between")
+      assert(dop.run())
+    ]])
+    assert.equal(0, status)
+    assert.truthy(output:find("after stop.*between.*second"), output)
+  end)
+end)

@@ -1,0 +1,164 @@
+--- Coroutine style: dop.go, dop.sleep, node:receive, node:messages.
+
+local dop = require "dop"
+local real = require "spec.support.real"
+
+describe("dop.go", function()
+  after_each(real.close)
+
+  it("runs the function at once, with its arguments, until it first waits", function()
+    local steps = {}
+    dop.go(function(a, b)
+      steps[#steps + 1] = a + b
+      dop.sleep(0.001)
+      steps[#steps + 1] = "later"
+    end, 1, 2)
+    assert.same({ 3 }, steps)
+    dop.run()
+    assert.same({ 3, "later" }, steps)
+  end)
+
+  it("contains an error: others go on", function()
+    local done
+    local printed = real.script([[
+      local dop = require "dop"
+      dop.go(function() dop.sleep(0) error("in a coroutine") end)
+      dop.go(function() dop.sleep(0.01) print("others go on") end)
+      dop.run()
+    ]])
+    assert.truthy(printed:find("in a coroutine", 1, true))
+    assert.truthy(printed:find("traceback", 1, true))
+    assert.truthy(printed:find("others go on", 1, true))
+    dop.go(function() done = true end)
+    assert.is_true(done)
+  end)
+
+  it("is what everything that waits asks for", function()
+    local _, client = real.pair()
+    for _, call in ipairs {
+      function() dop.sleep(0) end,
+      function() client.node:receive() end,
+      function() client.node:messages() end,
+      function() coroutine.wrap(function() dop.sleep(0) end)() end,
+    } do
+      local ok, message = pcall(call)
+      assert.is_false(ok)
+      assert.truthy(message:find("dop.go", 1, true), message)
+    end
+    assert.is_false((pcall(dop.go, "no function")))
+  end)
+end)
+
+describe("node:receive", function()
+  after_each(real.close)
+
+  it("gives one message after the other, and waits for the next", function()
+    local _, client = real.pair()
+    local heard = {}
+    dop.go(function()
+      for i = 1, 3 do
+        client:send("message " .. i, i == 2 and "binary" or "text")
+        heard[i] = { client.node:receive() }
+      end
+    end)
+    real.wait("three", function() return #heard == 3 end)
+    assert.same({ { "message 1", "text" }, { "message 2", "binary" }, { "message 3", "text" } }, heard)
+  end)
+
+  it("waits no longer than it is told", function()
+    local _, client = real.pair()
+    local result
+    dop.go(function()
+      result = { client.node:receive(0.01) }
+      client:send("x")
+      result[4] = client.node:receive(5)
+    end)
+    real.wait("both", function() return result and result[4] end)
+    assert.is_nil(result[1])
+    assert.equal("TIMEOUT", result[3])
+    assert.equal("x", result[4])
+  end)
+
+  it("tells the end of the session, after everything that came before it", function()
+    local _, client, node = real.pair()
+    local heard = {}
+    dop.go(function()
+      repeat
+        local message, why, code = client.node:receive()
+        heard[#heard + 1] = message or code
+        assert(message or why)
+        dop.sleep(0.002)
+      until not message
+    end)
+    for i = 1, 5 do node:send("m" .. i) end
+    node:disconnect()
+    real.wait("the end", function() return heard[#heard] == "CLOSED" end)
+    assert.same({ "m1", "m2", "m3", "m4", "m5", "CLOSED" }, heard)
+  end)
+
+  it("is for one coroutine at a time", function()
+    local _, client = real.pair()
+    local message
+    dop.go(function() client.node:receive(0.05) end)
+    dop.go(function() message = select(2, pcall(client.node.receive, client.node)) end)
+    assert.truthy(message:find("another coroutine", 1, true))
+    dop.timer(0.06, dop.stop)
+    dop.run()
+  end)
+end)
+
+describe("node:messages", function()
+  after_each(real.close)
+
+  it("goes on over a lost socket, until the session is over", function()
+    local _, client, node = real.pair()
+    local heard = {}
+    dop.go(function()
+      for message in client.node:messages() do heard[#heard + 1] = message end
+      heard[#heard + 1] = "over"
+    end)
+    node:send("one")
+    real.wait("the first", function() return #heard == 1 end)
+    client.node:drop { reset = true }
+    real.wait("the loss", function() return node.status == "RECONNECTING" end)
+    node:send("two")
+    real.wait("the second", function() return #heard == 2 end)
+    node:disconnect()
+    real.wait("the end", function() return #heard == 3 end)
+    assert.same({ "one", "two", "over" }, heard)
+  end)
+
+  -- What a socket holds differs from system to system: a megabyte a message is beyond all of them.
+  it("holds a fast sender back while the body of the loop is busy; nothing is lost", function()
+    local server, client, node = real.pair({ queue_messages = 4 }, {})
+    local size, sent, full, heard = 512 * 1024, 0, false, {}
+    local busy = true
+    dop.go(function()
+      for message in client.node:messages() do
+        heard[#heard + 1] = tonumber(message:match("^%d+"))
+        while busy do dop.sleep(0.005) end
+      end
+    end)
+    local function send()
+      while sent < 100 do
+        local ok, _, code = node:send(("%d:"):format(sent + 1) .. ("x"):rep(size))
+        if not ok then
+          full = code
+          return
+        end
+        sent = sent + 1
+        if sent % 2 == 0 then dop.timer(0, send) return end
+      end
+    end
+    server:on("drain", send)
+    send()
+    real.wait("FULL", function() return full end)
+    assert.equal("FULL", full)
+    assert.truthy(#heard <= 1)
+    local before = sent
+    busy = false
+    real.wait("all of them", function() return #heard == 100 end, 20)
+    assert.truthy(before < 100)
+    for i = 1, 100 do assert.equal(i, heard[i]) end
+  end)
+end)

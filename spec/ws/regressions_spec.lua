@@ -1,0 +1,231 @@
+--- What went wrong in other libraries, so that it does not go wrong here. Each is named after the
+-- library and the year of the report.
+
+local handshake = require "spec.ws.handshake"
+local stream = require "spec.ws.stream"
+local frames = require "spec.support.frames"
+local wire = require "spec.support.wire"
+local both = stream.both(it)
+local request, ask = handshake.request, handshake.ask
+
+-- Work of a size at which a parser that is not linear would keep the whole suite waiting: the suite's
+-- bound is the check, not a clock.
+local function ends(size, work) work(size) end
+
+describe("ws 2016: a payload above the limit kills the process", function()
+  both("here it closes that socket with 1009, and others go on", function(role)
+    local w, p = stream.session(role)
+    local mask = role == "server" and 128 or 0
+    for _, size in ipairs { "\0\0\0\0\0\16\0\1", "\0\0\0\0\255\255\255\255", "\127\255\255\255\255\255\255\255" } do
+      assert.equal(1009, stream.feed(role, { "\130" .. string.char(127 + mask) .. size .. ("\0"):rep(100) }).code)
+    end
+    p:give("still here")
+    assert.equal("still here", w:last(role, "message")[1])
+  end)
+end)
+
+describe("ws 2017: names that every object has crash the parser of extensions", function()
+  local NAMES = { "constructor", "__proto__", "toString", "hasOwnProperty", "__index", "__gc", "__metatable", "nil" }
+
+  it("here they are extensions that nobody knows", function()
+    for _, name in ipairs(NAMES) do
+      for _, offer in ipairs { name, name .. "; " .. name, "x; " .. name .. "=" .. name, name .. ", " .. name } do
+        assert.equal(101, ask(request { "Sec-WebSocket-Extensions: " .. offer }).status)
+      end
+    end
+  end)
+
+  it("here they are headers and subprotocols like others", function()
+    for _, name in ipairs(NAMES) do
+      local got = ask(request { name .. ": " .. name, "Sec-WebSocket-Protocol: " .. name })
+      assert.equal(101, got.status)
+      assert.is_nil(got.fields["sec-websocket-protocol"])
+    end
+  end)
+
+  it("here the application can read them all", function()
+    local w = wire.new()
+    local headers
+    w.server:on("open", function(node) headers = node.request.headers end)
+    local p = w:to_server(true)
+    local lines = {}
+    for i, name in ipairs(NAMES) do lines[i] = name .. ": " .. i end
+    p.link:feed(request(lines))
+    w:turn()
+    for i, name in ipairs(NAMES) do assert.equal(tostring(i), headers[name:lower()]) end
+    assert.is_nil(headers.x)
+  end)
+end)
+
+describe("ws 2021: blanks in the subprotocol header take time that grows with their square", function()
+  local function offer(line)
+    local w = wire.new { server = { max_header = 1048576 } }
+    w.engine:collect_always(false)
+    local p = w:to_server(true)
+    p.link:feed(request { "Sec-WebSocket-Protocol: " .. line })
+    local answer = p.link:output()
+    assert(answer:find("^HTTP/1%.1 101 "))
+    stream.over(w, p)
+    return answer
+  end
+
+  for name, filling in pairs {
+    blanks = " ", commas = ",", ["commas and blanks"] = ", ", tabs = "\t", ["dop with more behind it"] = "dop x,",
+  } do
+    it(("here 8 KiB of %s are answered"):format(name), function()
+      local line = "b" .. filling:rep(math.floor(7600 / #filling)) .. "x"
+      local got = ask(request { "Sec-WebSocket-Protocol: " .. line })
+      assert.equal(101, got.status)
+      assert.is_nil(got.fields["sec-websocket-protocol"])
+      assert.equal(101, ask(request { "Sec-WebSocket-Extensions: " .. line }).status)
+    end)
+
+    it(("here a megabyte of %s is answered"):format(name), function()
+      ends(1000000, function(n) offer("b" .. filling:rep(math.floor(n / #filling)) .. "x") end)
+    end)
+  end
+
+  it("here dop is found at the end of it", function()
+    assert.truthy(offer((" ,"):rep(3500) .. "dop"):find("Protocol: dop\r\n", 1, true))
+  end)
+end)
+
+describe("ws 2024: more headers than the limit crash the server", function()
+  it("here they get a 431, and the server goes on", function()
+    local lines = {}
+    for i = 1, 2000 do lines[i] = "x: y" end
+    assert.equal(431, ask(request(lines):sub(1, 8000) .. "\r\n\r\n").status)
+    local big = { limits = { max_header = 1048576 } }
+    local w = wire.new { server = big.limits }
+    local first, second = w:to_server(true), w:to_server(true)
+    first.link:feed(request(lines))
+    assert.truthy(first.link:output():find("^HTTP/1%.1 431 "))
+    second.link:feed(request())
+    assert.truthy(second.link:output():find("^HTTP/1%.1 101 "))
+  end)
+
+  it("here an answer with too many headers fails the client's attempt", function()
+    local got = handshake.answer(function(w, head)
+      return w:answer_to(head):sub(1, -3) .. ("x: y\r\n"):rep(500) .. "\r\n"
+    end)
+    assert.equal("UPGRADE", got.down)
+  end)
+end)
+
+describe("ws 2026: tiny fragments exhaust the memory", function()
+  -- The count of bytes that the system gives the process grows by less than what the fragments would
+  -- take if each of them were kept with as little as a pointer.
+  local function resident()
+    local file = io.open("/proc/self/statm")
+    if not file then return nil end
+    local pages = file:read("*a"):match("^%d+ (%d+)")
+    file:close()
+    return tonumber(pages) * 4096
+  end
+
+  both("here a million empty ones take none", function(role)
+    local w, p = stream.session(role)
+    local options = { fin = false, mask = role == "server" and "\0\0\0\0" }
+    p.link:feed((stream.bytes(role, { { frames.TEXT, "", options } })))
+    local batch = stream.bytes(role, { { frames.CONTINUATION, "", options } }):rep(10000)
+    p.link:feed(batch)
+    collectgarbage()
+    local before = resident()
+    for _ = 1, 100 do p.link:feed(batch) end
+    collectgarbage()
+    local after = resident()
+    if before then assert.is_true(after - before < 4194304) end
+    p:give("!", frames.CONTINUATION)
+    assert.same({ "text:!" }, stream.seen(role, w, p).messages)
+    stream.over(w, p)
+  end)
+
+  both("here empty messages and pings between them are heard one by one and forgotten", function(role)
+    local w, p = stream.session(role)
+    local bytes = stream.bytes(role, { stream.text(""), stream.ping("") })
+    for _ = 1, 100 do
+      p.link:feed(bytes:rep(100))
+      p.link:output()
+    end
+    assert.equal(10000, w:count(role, "message"))
+    stream.over(w, p)
+  end)
+end)
+
+describe("tungstenite 2023: a head that comes in pieces is read from its beginning each time", function()
+  it("here a head of 256 KiB may come byte by byte", function()
+    ends(250000, function(n)
+      local w = wire.new { server = { max_header = 1048576 } }
+      w.engine:collect_always(false)
+      local p = w:to_server(true)
+      local line = ("x: y\r\n"):rep(10)
+      p.link:feed("GET / HTTP/1.1\r\n")
+      for _ = 1, math.floor(n / 60) do
+        for i = 1, 60 do p.link:feed(line:sub(i, i)) end
+      end
+      assert(p.link:output() == "")
+      stream.over(w, p)
+    end)
+  end)
+
+  both("here a message of 100 KB may come byte by byte", function(role)
+    ends(100000, function(n)
+      local w, p = stream.session(role)
+      local options = { length = n, mask = role == "server" and "\0\0\0\0" }
+      p.link:feed((stream.bytes(role, { { frames.TEXT, "", options } })))
+      for _ = 1, n do p.link:feed("x") end
+      assert(w:count(role, "message") == 1)
+      stream.over(w, p)
+    end)
+  end)
+end)
+
+describe("gorilla 2020: lengths that overflow pass the limit", function()
+  both("here fragments whose lengths add up to 2^63 or 2^64 are refused: 1009, 1002", function(role)
+    local mask, key = role == "server" and 128 or 0, role == "server" and ("\0"):rep(4) or ""
+    local function header(first, length) return string.char(first, 127 + mask) .. length .. key end
+    local most, top = "\127" .. ("\255"):rep(7), "\128" .. ("\0"):rep(7)
+    local limits = { max_message = 1000 }
+    for _, first in ipairs { "", "x", ("x"):rep(1000) } do
+      local begin = stream.part(frames.BINARY, first)
+      assert.equal(1009, stream.feed(role, { begin, header(0, most) }, limits).code)
+      assert.equal(1009, stream.feed(role, { begin, header(128, most) }, limits).code)
+      assert.equal(1002, stream.feed(role, { begin, header(0, top) }, limits).code)
+      assert.equal(1002, stream.feed(role, { begin, header(128, ("\255"):rep(8)) }, limits).code)
+      for _, length in ipairs { "\0\0\0\1\0\0\0\0", "\0\0\0\0\255\255\255\255", "\0\0\0\0\255\255\252\24" } do
+        assert.equal(1009, stream.feed(role, { begin, header(0, length) }, limits).code)
+      end
+    end
+  end)
+end)
+
+describe("lws 2025: what a bad upgrade freed is read again", function()
+  it("here bytes behind each refusal are dropped", function()
+    for _, bad in ipairs { request { Upgrade = false }, request { Host = false }, request { line = "X" },
+      request { "X: " .. ("y"):rep(9000) }, request { "Origin: http://evil.example" } } do
+      local w = wire.new()
+      local p = w:to_server(true)
+      p.link:feed(bad .. request() .. "\129\128\0\0\0\0")
+      local answer = p.link:output()
+      assert.is_nil(answer:find("101 Switching", 1, true))
+      p.link:feed(request())
+      p.link:feed("x")
+      w:wait(60)
+      p.link:feed(request())
+      assert.equal("", p.link:output())
+      assert.equal("dead", (p.link:ending()))
+      p:lose()
+      assert.equal(0, #w.log)
+    end
+  end)
+
+  it("here bytes behind an answer that failed are dropped", function()
+    local w = wire.new()
+    local p = w:from_client(true)
+    p.link:feed("HTTP/1.1 404 Not Found\r\n\r\n" .. w:answer_to(p.head))
+    p.link:feed(w:answer_to(p.head))
+    w:turn()
+    assert.equal("", p.link:output())
+    assert.equal(0, #w.log)
+  end)
+end)
