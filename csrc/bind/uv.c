@@ -261,7 +261,8 @@ static void on_lua_timer(uv_timer_t *handle) {
   dop_loop_flush(loop);
 }
 
-/* loop:timer(seconds, fn) -> timer: calls fn once, unless timer:stop() comes before. */
+/* loop:timer(seconds, fn) -> timer: calls fn once, unless timer:stop() comes before. From a handler
+ * the least is a millisecond. */
 static int loop_timer(lua_State *L) {
   struct dop_loop *loop = check_loop(L);
   double seconds = luaL_checknumber(L, 2);
@@ -290,8 +291,10 @@ static int loop_timer(lua_State *L) {
   dop_loop_touch(loop);
   uv_timer_init(&loop->uv, &t->uv);
   dop_resource_add(loop, &t->resource, shut_timer);
-  /* libuv's milliseconds: never before the time, as people read it. */
-  uv_timer_start(&t->uv, on_lua_timer, (uint64_t)ceil(seconds * 1000), 0);
+  /* Never before the time, as people read it, and never in the round that started it: a timer that
+   * starts itself again must leave the sockets their turn. */
+  uint64_t ms = (uint64_t)ceil(seconds * 1000) + dop_loop_lag(loop);
+  uv_timer_start(&t->uv, on_lua_timer, ms == 0 && loop->running ? 1 : ms, 0);
   return 1;
 }
 

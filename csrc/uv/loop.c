@@ -81,9 +81,17 @@ static void on_sigint(uv_signal_t *signal, int number) {
   uv_stop(&loop->uv);
 }
 
+/* While the loop runs, libuv's own time must stand still between two polls: libuv calls timers until
+ * none is due, and moving its time from one of their callbacks would make more of them due, so that
+ * two busy timers could keep it from its sockets for ever. */
 void dop_loop_touch(struct dop_loop *loop) {
-  uv_update_time(&loop->uv);
-  loop->api->set_time(loop->host, uv_now(&loop->uv));
+  if (!loop->running) uv_update_time(&loop->uv);
+  loop->api->set_time(loop->host, uv_now(&loop->uv) + dop_loop_lag(loop));
+}
+
+uint64_t dop_loop_lag(const struct dop_loop *loop) {
+  uint64_t now = uv_hrtime() / 1000000; /* the clock that libuv's time is read from */
+  return now > uv_now(&loop->uv) ? now - uv_now(&loop->uv) : 0;
 }
 
 void dop_loop_hold(struct dop_loop *loop) {

@@ -60,6 +60,9 @@ void dop_loop_stop(struct dop_loop *loop);
  * callback. */
 void dop_loop_touch(struct dop_loop *loop);
 
+/* By how many ms the loop's time, which stands still while handlers run, is behind the clock. */
+uint64_t dop_loop_lag(const struct dop_loop *loop);
+
 /* Lets links write what they have, and end. After every callback that fed the machine. */
 void dop_loop_flush(struct dop_loop *loop);
 

@@ -10,7 +10,7 @@ describe("dop.run", function()
   it("returns true when nothing is left that could happen", function()
     assert.is_true(dop.run())
     local order = {}
-    dop.timer(0.004, function() order[#order + 1] = "c" end)
+    dop.timer(0.1, function() order[#order + 1] = "c" end)
     dop.timer(0, function() order[#order + 1] = "a" dop.timer(0, function() order[#order + 1] = "b" end) end)
     assert.is_true(dop.run())
     assert.same({ "a", "b", "c" }, order)
@@ -36,6 +36,45 @@ describe("dop.run", function()
 end)
 
 describe("dop.timer", function()
+  after_each(real.close)
+
+  -- Each of them takes longer than the other waits, so at any time one of the two is due.
+  for _, seconds in ipairs { 0, 0.002 } do
+    it(("leaves the sockets their turn, however busy the handlers (%g s)"):format(seconds), function()
+      local _, client = real.pair()
+      local echoes, rounds = 0, 0
+      local function busy()
+        rounds = rounds + 1
+        local from = os.clock()
+        while os.clock() - from < 0.003 do from = from + 0 end
+        if echoes == 0 and rounds < 1000 then dop.timer(seconds, busy) end
+      end
+      client:on("message", function()
+        echoes = echoes + 1
+        dop.stop()
+      end)
+      client:send("hello")
+      busy()
+      busy()
+      dop.run()
+      assert.equal(1, echoes)
+      assert.truthy(rounds < 1000)
+    end)
+  end
+
+  it("counts from the call, also late in a long handler", function()
+    local from, took
+    local clock = require("socket").gettime
+    dop.timer(0, function()
+      local cpu = os.clock()
+      while os.clock() - cpu < 0.03 do cpu = cpu + 0 end
+      from = clock()
+      dop.timer(0.02, function() took = clock() - from end)
+    end)
+    dop.run()
+    assert.truthy(took >= 0.019, took)
+  end)
+
   it("stops, and tells whether it was still to come", function()
     local fired = 0
     local one = dop.timer(0, function() fired = fired + 1 end)
