@@ -176,7 +176,10 @@ describe("a script that ends with everything open", function()
     ["dop.timer(0, function() os.exit(3, true) end) dop.run()"] = 3,
   } do
     it("ends with its own status: " .. (ending == "" and "the end of the file" or ending), function()
-      local printed, code = real.script(opening .. ending)
+      -- os.exit without its second argument leaves the Lua state as it is: that is no leak, but LSan
+      -- cannot see what hangs on LuaJIT's own memory.
+      local around = ending == "os.exit(7)" and "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 %s" or nil
+      local printed, code = real.script(opening .. ending, around)
       assert.equal(status, code, printed)
       if status ~= 1 then assert.equal("", printed) end
     end)
