@@ -22,7 +22,7 @@ objects = $(patsubst csrc/%.c,$(BUILD)/%.o,$(1))
 PATHS = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
   LUA_CPATH='$(CURDIR)/$(BUILD)/?.so;;'
 WITH = $(PATHS) LUA=$(THE_LUA)
-SPECS ?= spec/session spec/ws spec/lua
+SPECS ?= spec/session spec/ws spec/lua spec/regress
 
 # Runs a target of this Makefile once for each Lua.
 each = @for lua in $(LUAS); do $(MAKE) --no-print-directory $(1) LUA=$$lua || exit 1; done

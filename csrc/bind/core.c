@@ -36,25 +36,32 @@ static int core_header_ok(lua_State *L) {
   return 1;
 }
 
+/* The allocations of the core while core.allocations() runs. */
+struct counting {
+  size_t count;
+  size_t fail_at; /* which of them finds no memory; 0: none */
+};
+
 static void *count_allocation(void *ctx, void *old, size_t size) {
+  struct counting *c = ctx;
   if (size == 0) {
     free(old);
     return NULL;
   }
-  ++*(size_t *)ctx;
-  return realloc(old, size);
+  return ++c->count == c->fail_at ? NULL : realloc(old, size);
 }
 
-/* core.allocations(fn) -> how often the core asked for memory while fn() ran: for specs. */
+/* core.allocations(fn [, n]) -> how often the core asked for memory while fn() ran. The n-th time
+ * it gets none. For specs. */
 static int core_allocations(lua_State *L) {
-  size_t count = 0;
+  struct counting c = {0, (size_t)luaL_optinteger(L, 2, 0)};
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
-  dop_alloc_set(count_allocation, &count);
+  dop_alloc_set(count_allocation, &c);
   int err = lua_pcall(L, 0, 0, 0);
   dop_alloc_set(NULL, NULL);
   if (err) return lua_error(L);
-  lua_pushinteger(L, (lua_Integer)count);
+  lua_pushinteger(L, (lua_Integer)c.count);
   return 1;
 }
 
@@ -85,6 +92,8 @@ static void push_events(lua_State *L) {
   lua_setfield(L, -2, "events");
   lua_pushinteger(L, DOP_EVENT_DOWN + 1);
   lua_setfield(L, -2, "down");
+  lua_pushinteger(L, DOP_EVENT_OVER + 1);
+  lua_setfield(L, -2, "over");
 }
 
 __attribute__((visibility("default"))) int luaopen_dop_core(lua_State *L);

@@ -91,8 +91,9 @@ static int engine_now(lua_State *L) {
 static int engine_turn(lua_State *L) {
   struct dop_host *h = dop_check_host(L, 1);
   lua_State *before = dop_host_enter(h, L);
-  lua_pushboolean(L, dop_host_turn(h));
+  dop_host_turn(h);
   dop_host_leave(h, before);
+  lua_pushboolean(L, dop_host_waiting(h));
   return 1;
 }
 

@@ -1,6 +1,7 @@
 /* From events to Lua functions; see host.h. Owns the host's block. */
 #include "bind/host.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,15 +53,20 @@ void dop_host_call(struct dop_host *h, lua_CFunction fn, void *ud, const char *w
 /* --- emitting --- */
 
 static const char *const event_names[DOP_EVENTS] = {
-    "open",      "message",    "close",  "error", "connect", "reconnecting",
-    "reconnect", "disconnect", "status", "drain", "request", "down"};
+    "open",       "message", "close", "error",   "connect", "reconnecting", "reconnect",
+    "disconnect", "status",  "drain", "request", "down",    "over",         "gone"};
 
 /* What one delivery works with; lives on the C stack of deliver(). */
 struct delivery {
   struct dop_host *h;
   struct dop_socket *socket;
-  int explain; /* stack index of the message handler */
+  int explain;   /* stack index of the message handler */
+  unsigned left; /* messages that may still be handed out before the loop has its turn */
+  int in_hand;   /* a message was taken from the socket and not handed out yet */
 };
+
+/* Whoever answers each message with another one in the same process may not keep the loop. */
+#define ROUND_MESSAGES 1024
 
 static int emit(lua_State *L, struct delivery *d, struct dop_transport *t, int subject,
                 struct dop_node_box *box, int event, int nargs);
@@ -174,7 +180,7 @@ static int push_arguments(lua_State *L, struct dop_event *ev) {
     return 3;
   case DOP_EVENT_DOWN:
     lua_pushstring(L, ev->why);
-    lua_pushstring(L, ev->code_name);
+    lua_pushstring(L, ev->code_name[0] ? ev->code_name : NULL);
     lua_pushnumber(L, (lua_Number)ev->elapsed / 1000);
     return 3;
   default:
@@ -183,6 +189,10 @@ static int push_arguments(lua_State *L, struct dop_event *ev) {
 }
 
 /* The host's decision, for either kind of socket. */
+static int waits_for_decision(struct dop_socket *s) {
+  return dop_inproc_is(s) ? dop_inproc_waits(s) : dop_link_of(s)->state == DOP_LINK_ASKED;
+}
+
 static void allow(struct dop_socket *s) {
   if (dop_inproc_is(s))
     dop_inproc_allow(s);
@@ -201,6 +211,7 @@ static void refuse(struct dop_socket *s, unsigned status, const char *text) {
  * the second result is the status (403) and the third the text. An error is a 500. */
 static void deliver_request(lua_State *L, struct delivery *d, struct dop_event *ev) {
   int top = lua_gettop(L);
+  if (!waits_for_decision(ev->socket)) return; /* its socket ended meanwhile */
   dop_push_transport(L, ev->transport);
   dop_get_values(L, -1);
   lua_getfield(L, -1, "authorize");
@@ -222,6 +233,7 @@ static void deliver_request(lua_State *L, struct delivery *d, struct dop_event *
 
 static void deliver_event(lua_State *L, struct delivery *d, struct dop_event *ev) {
   struct dop_node_box *box = NULL;
+  if (ev->type == DOP_EVENT_GONE) return; /* see deliver_events() */
   if (ev->type == DOP_EVENT_REQUEST) {
     deliver_request(L, d, ev);
     return;
@@ -231,6 +243,12 @@ static void deliver_event(lua_State *L, struct delivery *d, struct dop_event *ev
   else
     dop_push_transport(L, ev->transport);
   int subject = lua_gettop(L);
+  if (ev->type == DOP_EVENT_RECONNECT && box->has_values) {
+    dop_get_values(L, subject); /* the request of the socket before is kept no more */
+    lua_pushnil(L);
+    lua_setfield(L, -2, "request");
+    lua_pop(L, 1);
+  }
   int nargs = push_arguments(L, ev);
   emit(L, d, ev->transport, subject, box, ev->type, nargs);
   if (ev->node && (ev->type == DOP_EVENT_CONNECT || ev->type == DOP_EVENT_RECONNECT)) {
@@ -244,7 +262,7 @@ static void deliver_event(lua_State *L, struct delivery *d, struct dop_event *ev
 static int deliver_one(lua_State *L) {
   struct delivery *d = lua_touserdata(L, 1);
   struct dop_event *ev = lua_touserdata(L, 2);
-  struct delivery own = {d->h, NULL, 3};
+  struct delivery own = {.h = d->h, .explain = 3};
   lua_pushcfunction(L, explain);
   deliver_event(L, &own, ev);
   return 0;
@@ -278,11 +296,14 @@ static void deliver_messages(lua_State *L, struct delivery *d) {
   lua_pushliteral(L, "text");
   lua_pushliteral(L, "binary");
   int kinds = lua_gettop(L) - 1;
-  while (s->ops->next(s, &m)) {
+  while (d->left && s->ops->next(s, &m)) {
     struct dop_node *n = s->node;
+    d->left--;
+    d->in_hand = 1;
     struct dop_node_box *box = dop_push_node(L, n);
     lua_pushlstring(L, m.data, m.len);
     lua_pushvalue(L, m.kind == DOP_TEXT ? kinds : kinds + 1);
+    d->in_hand = 0;
     emit(L, d, n->transport, lua_gettop(L) - 2, box, DOP_EVENT_MESSAGE, 2);
     lua_settop(L, kinds + 1);
     if (d->h->engine.first) deliver_events(L, d);
@@ -301,32 +322,46 @@ static int deliver(lua_State *L) {
   return 0;
 }
 
-void dop_host_deliver(struct dop_host *h, struct dop_socket *s) {
-  struct delivery d = {h, s, 0};
+static void deliver_up_to(struct dop_host *h, struct dop_socket *s, unsigned most) {
+  struct delivery d = {.h = h, .socket = s, .left = most};
   lua_State *L = h->L;
-  if (!L || !lua_checkstack(L, 8)) return;
-  if (dop_cpcall(L, deliver, &d)) {
-    complain(L, "a delivery");
-    lua_pop(L, 1);
+  int failed = 1;
+  if (L && lua_checkstack(L, 8)) {
+    failed = dop_cpcall(L, deliver, &d);
+    if (failed) {
+      complain(L, "a delivery");
+      lua_pop(L, 1);
+    }
   }
+  if (!s) return;
+  /* Lua had no memory for this one: what follows would come with a gap before it. */
+  if (d.in_hand) dop_node_part(s, 1011, "ENOMEM", "no memory to hand a message over");
+  if (failed || !d.left) dop_socket_mark_ready(s);
 }
 
-int dop_host_turn(struct dop_host *h) {
+void dop_host_deliver(struct dop_host *h, struct dop_socket *s) {
+  deliver_up_to(h, s, UINT_MAX);
+}
+
+int dop_host_waiting(const struct dop_host *h) {
+  return h->engine.first != NULL || h->engine.ready != NULL;
+}
+
+void dop_host_turn(struct dop_host *h) {
   struct dop_engine *e = &h->engine;
   struct dop_socket *round = e->ready, *next;
+  if (!h->L) return;
   e->ready = NULL; /* what becomes ready meanwhile waits for the next round */
-  if (!h->L) return e->first || round;
   if (e->first) dop_host_deliver(h, NULL);
   for (struct dop_socket *s = round; s; s = next) {
     next = s->ready_next;
     s->ready = 0;
-    dop_host_deliver(h, s);
+    deliver_up_to(h, s, ROUND_MESSAGES);
     struct dop_link *l = dop_link_of(s);
     if (l) dop_link_settle(l);
     dop_socket_unref(s);
   }
   dop_release_transports(h);
-  return e->first || e->ready;
 }
 
 /* --- the driver's table --- */
@@ -365,6 +400,8 @@ static void api_unref(struct dop_link *l) {
 
 const struct dop_driver_api dop_core_api = {
     .size = sizeof(struct dop_driver_api),
+    .zalloc = dop_zalloc,
+    .free = dop_free,
     .host_ref = dop_host_ref,
     .host_unref = dop_host_unref,
     .enter = dop_host_enter,
@@ -379,6 +416,7 @@ const struct dop_driver_api dop_core_api = {
     .eof = dop_link_eof,
     .lost = dop_link_lost,
     .turn = dop_host_turn,
+    .waiting = dop_host_waiting,
     .take_dirty = api_take_dirty,
     .output = dop_link_output,
     .sent = dop_link_sent,

@@ -34,9 +34,11 @@ void dop_host_leave(struct dop_host *h, lua_State *before);
 /* Hands out queued events, then what `s` has (may be NULL). Runs handlers. */
 void dop_host_deliver(struct dop_host *h, struct dop_socket *s);
 
-/* Hands out queued events and the messages of ready sockets, one round. Returns whether more is
- * there. Runs handlers. */
-int dop_host_turn(struct dop_host *h);
+/* Hands out queued events and the messages of ready sockets, one round. Runs handlers. */
+void dop_host_turn(struct dop_host *h);
+
+/* Whether another round would find something. */
+int dop_host_waiting(const struct dop_host *h);
 
 /* Calls fn with `ud` as a light userdata on the state that handlers run on, protected; does nothing
  * while there is none. An error goes to stderr, with its traceback, as one "in `what`". For what

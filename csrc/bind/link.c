@@ -85,7 +85,9 @@ void dop_push_request(lua_State *L, struct dop_socket *s) {
 /* --- links of Lua hosts --- */
 
 static struct link_box *check_link(lua_State *L) {
-  return luaL_checkudata(L, 1, DOP_LINK_TYPE);
+  struct link_box *box = luaL_checkudata(L, 1, DOP_LINK_TYPE);
+  if (!box->link) luaL_argerror(L, 1, "this link is gone: the Lua state is closing");
+  return box;
 }
 
 static struct link_box *new_box(lua_State *L, struct dop_host *h) {
@@ -120,7 +122,7 @@ static int link_dial(lua_State *L) {
 }
 
 static int link_gc(lua_State *L) {
-  struct link_box *box = check_link(L);
+  struct link_box *box = luaL_checkudata(L, 1, DOP_LINK_TYPE);
   if (box->link) {
     dop_link_lost(box->link, "EOF", "the host let go of the link");
     dop_socket_unref(&box->link->socket);

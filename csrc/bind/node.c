@@ -38,8 +38,11 @@ void dop_release_node(lua_State *L, struct dop_node *n) {
   n->app = 0;
 }
 
+/* A finalizer may still use a node after node_gc(), when the Lua state closes. */
 struct dop_node *dop_check_node(lua_State *L, int arg) {
-  return ((struct dop_node_box *)luaL_checkudata(L, arg, DOP_NODE_TYPE))->node;
+  struct dop_node *n = ((struct dop_node_box *)luaL_checkudata(L, arg, DOP_NODE_TYPE))->node;
+  if (!n) luaL_argerror(L, arg, "this node is gone: the Lua state is closing");
+  return n;
 }
 
 void dop_node_values(lua_State *L, int i) {

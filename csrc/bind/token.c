@@ -22,7 +22,9 @@ void dop_push_token(lua_State *L, const struct dop_token *t) {
 }
 
 static const struct dop_token *check_token(lua_State *L, int arg) {
-  return ((struct token_box *)luaL_checkudata(L, arg, DOP_TOKEN_TYPE))->token;
+  const struct dop_token *t = ((struct token_box *)luaL_checkudata(L, arg, DOP_TOKEN_TYPE))->token;
+  if (!t) luaL_argerror(L, arg, "this token is gone: the Lua state is closing");
+  return t;
 }
 
 static int token_gc(lua_State *L) {

@@ -6,8 +6,11 @@
 #include "bind/check.h"
 #include "bind/objects.h"
 
+/* A finalizer may still use a transport after transport_gc(), when the Lua state closes. */
 struct dop_transport_box *dop_check_transport(lua_State *L, int arg) {
-  return luaL_checkudata(L, arg, DOP_TRANSPORT_TYPE);
+  struct dop_transport_box *box = luaL_checkudata(L, arg, DOP_TRANSPORT_TYPE);
+  if (!box->transport) luaL_argerror(L, arg, "this transport is gone: the Lua state is closing");
+  return box;
 }
 
 void dop_push_transport(lua_State *L, struct dop_transport *t) {
@@ -74,6 +77,8 @@ static void unanchor(struct dop_host *h, struct dop_transport_box *box) {
 }
 
 void dop_release_transports(struct dop_host *h) {
+  if (!h->engine.sweep) return;
+  h->engine.sweep = 0;
   for (struct dop_transport_box *box = h->transports, *next; box; box = next) {
     struct dop_transport *t = box->transport;
     next = box->next;
@@ -82,7 +87,7 @@ void dop_release_transports(struct dop_host *h) {
 }
 
 static int transport_gc(lua_State *L) {
-  struct dop_transport_box *box = dop_check_transport(L, 1);
+  struct dop_transport_box *box = luaL_checkudata(L, 1, DOP_TRANSPORT_TYPE);
   struct dop_transport *t = box->transport;
   struct dop_host *h = box->host;
   if (!t) return 0;
@@ -117,8 +122,8 @@ static int transport_end_sessions(lua_State *L) {
 static int transport_give_up(lua_State *L) {
   struct dop_transport *t = dop_check_transport(L, 1)->transport;
   const char *reason = luaL_checkstring(L, 2);
-  t->closed = 1;
   if (t->current) dop_node_end(t->current, 1000, reason);
+  dop_transport_finish(t);
   return 0;
 }
 

@@ -2,7 +2,6 @@
  * without libuv need none. Owns the loop; takes the core's services from where luaopen_dop_core
  * left them, which is why `require "dop.core"` comes first. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -129,9 +128,10 @@ static int loop_hold(lua_State *L) {
   return 0;
 }
 
+/* For a loop that is closed already there is nothing to let go. */
 static int loop_release(lua_State *L) {
-  struct dop_loop *loop = check_loop(L);
-  if (loop->holds) dop_loop_release(loop);
+  struct dop_loop *loop = ((struct loop_box *)luaL_checkudata(L, 1, LOOP_TYPE))->loop;
+  if (loop && loop->holds) dop_loop_release(loop);
   return 0;
 }
 
@@ -223,7 +223,7 @@ struct timer_box {
 static void on_timer_closed(uv_handle_t *handle) {
   struct timer *t = DOP_CONTAINER(handle, struct timer, uv);
   dop_resource_remove(t->loop, &t->resource);
-  free(t);
+  t->loop->api->free(t);
 }
 
 static void close_timer(struct timer *t) {
@@ -277,7 +277,7 @@ static int loop_timer(lua_State *L) {
   int fn = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushvalue(L, -1);
   int anchor = luaL_ref(L, LUA_REGISTRYINDEX);
-  struct timer *t = calloc(1, sizeof *t);
+  struct timer *t = loop->api->zalloc(sizeof *t);
   if (!t) {
     luaL_unref(L, LUA_REGISTRYINDEX, fn);
     luaL_unref(L, LUA_REGISTRYINDEX, anchor);

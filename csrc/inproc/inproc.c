@@ -8,10 +8,11 @@ struct end {
   struct dop_socket socket; /* first: a socket of this kind is an end */
   struct end *peer;         /* NULL once one of the two is gone */
   struct dop_queue in;      /* what the peer sent */
+  struct dop_bytes hand;    /* the message handed out: `in` may change while it is looked at */
   uint8_t pong[DOP_PROBE_LEN];
   unsigned code;           /* the peer closed: with this code, after what waits in `in` */
   unsigned asked : 1;      /* waits for the server's decision */
-  unsigned handed_out : 1; /* the front of `in` is with the application */
+  unsigned handed_out : 1; /* `hand` is with the application */
   unsigned pong_due : 1;
   unsigned ended : 1; /* the peer is gone, code and why tell how */
   unsigned dead : 1;
@@ -62,7 +63,7 @@ static void end_drop(struct dop_socket *s, int reset) {
   struct end *peer = e->peer;
   end_peer(e, 1006, reset ? "reset by the peer" : "dropped by the peer");
   /* What was on the way is lost, as it would be on a wire. */
-  if (peer && !peer->handed_out) dop_queue_dispose(&peer->in);
+  if (peer) dop_queue_dispose(&peer->in);
   die(e);
 }
 
@@ -83,7 +84,7 @@ static void end_connected(struct dop_socket *s) {
 static void put_away(struct end *e) {
   if (!e->handed_out) return;
   e->handed_out = 0;
-  dop_queue_pop(&e->in);
+  dop_bytes_dispose(&e->hand);
   if (e->peer) dop_node_writable(&e->peer->socket);
 }
 
@@ -98,6 +99,24 @@ static void gone(struct end *e) {
   dop_socket_unref(s);
 }
 
+/* Takes the oldest message out: 1, 0 when there is none, -1 when the socket had to be given up. */
+static int take(struct end *e, struct dop_message *m) {
+  struct dop_socket *s = &e->socket;
+  if (!dop_queue_front(&e->in, m)) return 0;
+  if (m->len > s->transport->limits.max_message) {
+    dop_node_part(s, 1009, "PROTOCOL", "The message is longer than the limit.");
+    return -1;
+  }
+  if (dop_bytes_append(&e->hand, m->data, m->len)) {
+    dop_node_part(s, 1011, "ENOMEM", "no memory for a message");
+    return -1;
+  }
+  dop_queue_pop(&e->in);
+  m->data = e->hand.data ? e->hand.data : "";
+  e->handed_out = 1;
+  return 1;
+}
+
 static int end_next(struct dop_socket *s, struct dop_message *m) {
   struct end *e = as_end(s);
   put_away(e);
@@ -106,11 +125,9 @@ static int end_next(struct dop_socket *s, struct dop_message *m) {
     dop_node_pong(s, (const char *)e->pong, DOP_PROBE_LEN);
   }
   while (!e->dead && !s->paused && !e->asked && !s->transport->engine->first) {
-    if (!dop_queue_front(&e->in, m)) {
-      if (e->ended) gone(e);
-      return 0;
-    }
-    e->handed_out = 1;
+    int taken = take(e, m);
+    if (!taken && e->ended) gone(e);
+    if (taken <= 0) return 0;
     if (dop_node_hear(s, m)) return 1;
     put_away(e);
   }
@@ -130,6 +147,7 @@ static void end_pause(struct dop_socket *s, int paused) {
 static void end_free(struct dop_socket *s) {
   struct end *e = as_end(s);
   dop_queue_dispose(&e->in);
+  dop_bytes_dispose(&e->hand);
   dop_free(e);
 }
 
@@ -186,6 +204,11 @@ int dop_inproc_connect(struct dop_transport *client, struct dop_transport *serve
     dop_inproc_refuse(&s->socket, 503);
   }
   return 0;
+}
+
+int dop_inproc_waits(const struct dop_socket *s) {
+  const struct end *e = (const struct end *)s;
+  return e->asked && !e->dead && e->peer;
 }
 
 void dop_inproc_allow(struct dop_socket *s) {

@@ -20,6 +20,7 @@ int dop_inproc_is(const struct dop_socket *s);
 const char *dop_inproc_name(const struct dop_socket *s);
 
 /* The server's answer to a request; elsewhere they do nothing. */
+int dop_inproc_waits(const struct dop_socket *s); /* whether the decision is still to come */
 void dop_inproc_allow(struct dop_socket *s);
 void dop_inproc_refuse(struct dop_socket *s, unsigned status);
 

@@ -16,6 +16,10 @@ struct dop_host; /* the binding's: an engine and the Lua state that its handlers
 struct dop_driver_api {
   uint32_t size; /* of this table: a core and a driver of different builds are told apart */
 
+  /* Memory by the core's one hook, see base/alloc.h. */
+  void *(*zalloc)(size_t size);
+  void (*free)(void *block);
+
   void (*host_ref)(struct dop_host *h);
   void (*host_unref)(struct dop_host *h);
 
@@ -47,8 +51,11 @@ struct dop_driver_api {
   void (*lost)(struct dop_link *l, const char *code_name, const char *why);
 
   /* Hands queued events, and messages of sockets that need no new bytes, to the application. May
-   * run handlers. Returns whether there is more to hand out: come back without waiting. */
-  int (*turn)(struct dop_host *h);
+   * run handlers. */
+  void (*turn)(struct dop_host *h);
+
+  /* Whether there is something for turn() to hand out: come back without waiting. */
+  int (*waiting)(const struct dop_host *h);
 
   /* The next link with something for its driver, with a reference; NULL: none. */
   struct dop_link *(*take_dirty)(struct dop_host *h);

@@ -138,8 +138,9 @@ int dop_node_hear(struct dop_socket *s, const struct dop_message *m) {
   if (!n) return 0;
   if (n->status == DOP_CONNECTED) {
     if (m->kind != DOP_TEXT || !dop_token_is(n->token, m->data, m->len)) return 1;
-    if (n->transport->role == DOP_CLIENT) n->transport->closed = 1;
+    struct dop_transport *t = n->transport;
     dop_node_end(n, 1000, "peer");
+    if (t->role == DOP_CLIENT) dop_transport_finish(t);
     return 0;
   }
   dop_node_ref(n);

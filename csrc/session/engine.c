@@ -21,6 +21,16 @@ void dop_engine_dispose(struct dop_engine *e) {
   dop_wipe(e->pool, sizeof e->pool);
 }
 
+/* What is too long is cut before the character that does not fit. */
+static void set_why(struct dop_event *ev, const char *why) {
+  size_t len = strlen(why);
+  if (len >= sizeof ev->why) {
+    len = sizeof ev->why - 1;
+    while (len && ((unsigned char)why[len] & 0xC0) == 0x80) len--;
+  }
+  memcpy(ev->why, why, len);
+}
+
 struct dop_event *dop_engine_event(struct dop_transport *t, struct dop_node *node,
                                    enum dop_event_type type, const char *why) {
   struct dop_event *ev = dop_zalloc(sizeof *ev);
@@ -37,10 +47,14 @@ struct dop_event *dop_engine_event(struct dop_transport *t, struct dop_node *nod
     node->events++;
   }
   t->events++;
-  if (why) snprintf(ev->why, sizeof ev->why, "%s", why);
+  if (why) set_why(ev, why);
   *t->engine->last = ev;
   t->engine->last = &ev->next;
   return ev;
+}
+
+void dop_event_code(struct dop_event *ev, const char *code_name) {
+  snprintf(ev->code_name, sizeof ev->code_name, "%s", code_name ? code_name : "");
 }
 
 struct dop_event *dop_engine_take(struct dop_engine *e) {
@@ -54,6 +68,7 @@ struct dop_event *dop_engine_take(struct dop_engine *e) {
 void dop_event_free(struct dop_event *ev) {
   dop_queue_dispose(&ev->unsettled);
   ev->transport->events--;
+  dop_transport_sweep(ev->transport);
   if (ev->node) {
     ev->node->events--;
     dop_node_unref(ev->node);

@@ -23,7 +23,8 @@ struct dop_engine {
   struct dop_bytes spare;           /* an output buffer between two owners, see link.c */
   uint8_t pool[128];                /* randomness for mask keys, nothing else */
   uint32_t pool_left;
-  void *app; /* the binding's */
+  unsigned sweep : 1; /* a closed transport may have lost the last thing that kept it */
+  void *app;          /* the binding's */
 };
 
 enum dop_event_type {
@@ -38,9 +39,11 @@ enum dop_event_type {
   DOP_EVENT_STATUS,       /* now, before, why */
   DOP_EVENT_DRAIN,        /* there is room again after a send that found none */
   DOP_EVENT_REQUEST,      /* a server's socket asks to be let in: socket */
-  DOP_EVENT_DOWN /* a client has no socket and no session on the way to one: why, code, elapsed */
+  DOP_EVENT_DOWN, /* a client has no socket and no session on the way to one: why, code, elapsed */
+  DOP_EVENT_OVER, /* a client makes no further attempt */
+  DOP_EVENT_GONE  /* for the binding alone: the node ended without an event, let go of it */
 };
-#define DOP_EVENTS (DOP_EVENT_DOWN + 1)
+#define DOP_EVENTS (DOP_EVENT_GONE + 1)
 
 struct dop_event {
   struct dop_event *next;
@@ -52,7 +55,7 @@ struct dop_event {
   struct dop_socket *socket;  /* with a reference; for REQUEST */
   uint64_t elapsed;           /* ms; RECONNECT: without a socket, DOWN: CONNECTED before it */
   struct dop_queue unsettled; /* messages that were accepted and never written */
-  const char *code_name;      /* static: an error code of docs/api.md, or NULL */
+  char code_name[24];         /* an error code of docs/api.md, or "" */
   char why[128];              /* a word or a sentence, UTF-8 */
 };
 
@@ -64,6 +67,9 @@ void dop_engine_dispose(struct dop_engine *e); /* everything that used it is gon
  * event is then counted in t->lost_events, the machine's state stays right. */
 struct dop_event *dop_engine_event(struct dop_transport *t, struct dop_node *node,
                                    enum dop_event_type type, const char *why);
+
+/* Copies the name of an error code, may be NULL, into the event. */
+void dop_event_code(struct dop_event *ev, const char *code_name);
 
 /* The oldest event, which the caller then frees with dop_event_free(); NULL when there is none. */
 struct dop_event *dop_engine_take(struct dop_engine *e);

@@ -103,6 +103,7 @@ void dop_node_unlist(struct dop_node *n) {
   unlink_node(n);
   n->listed = 0;
   n->transport->node_count--;
+  dop_transport_sweep(n->transport);
   dop_node_unref(n);
 }
 
@@ -129,7 +130,7 @@ static void report_close(struct dop_node *n, unsigned code, const char *code_nam
   struct dop_event *ev = dop_engine_event(n->transport, n, DOP_EVENT_CLOSE, why);
   if (!ev) return;
   ev->code = code;
-  ev->code_name = code_name;
+  dop_event_code(ev, code_name);
 }
 
 void dop_node_end(struct dop_node *n, unsigned code, const char *why) {
@@ -168,6 +169,7 @@ static void begin_again(struct dop_node *n, const char *why) {
     n->local = fresh;
   } else {
     dop_node_end(n, 0, "no randomness for a new half");
+    dop_transport_finish(n->transport);
     return;
   }
   if (n->status != DOP_OPEN) dop_node_set_status(n, DOP_OPEN, why);
@@ -229,6 +231,7 @@ void dop_node_adopt(struct dop_node *holder, struct dop_node *newcomer) {
   struct dop_socket *s = newcomer->socket;
   newcomer->socket = NULL;
   newcomer->status = DOP_DISCONNECTED;
+  dop_engine_event(t, newcomer, DOP_EVENT_GONE, NULL);
   dop_node_unlist(newcomer);
 
   holder->socket = s;
@@ -336,7 +339,7 @@ int dop_node_disconnect(struct dop_node *n, unsigned code, const char *why) {
   dop_node_ref(n);
   if (n->status == DOP_CONNECTED && flush_queue(n, 1) == 0) dop_node_say(n, n->token);
   dop_node_end(n, code, why);
-  if (n->transport->role == DOP_CLIENT) n->transport->closed = 1;
+  if (n->transport->role == DOP_CLIENT) dop_transport_finish(n->transport);
   dop_node_unref(n);
   return 0;
 }

@@ -42,6 +42,7 @@ void dop_socket_retire(struct dop_socket *s) {
     t->sockets = s->next;
   if (s->next) s->next->prev = s->prev;
   t->socket_count--;
+  dop_transport_sweep(t);
   if (s->pending) t->pending_count--;
   s->pending = 0;
 }

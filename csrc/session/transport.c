@@ -64,12 +64,8 @@ static void end_node(struct dop_node *n, unsigned code) {
     dop_node_end(n, code, "closed");
 }
 
-void dop_transport_close(struct dop_transport *t, unsigned code) {
-  dop_transport_ref(t);
-  t->closed = 1;
-  while (t->attached.first) end_node(t->attached.first, code);
-  while (t->detached.first) end_node(t->detached.first, code);
-  /* What is left is in the middle of an upgrade, or closing already. */
+/* Those that have no node any more: in the middle of an upgrade, or closing already. */
+static void close_sockets(struct dop_transport *t, unsigned code) {
   for (struct dop_socket *s = t->sockets, *next; s; s = next) {
     next = s->next;
     dop_socket_ref(s);
@@ -78,6 +74,25 @@ void dop_transport_close(struct dop_transport *t, unsigned code) {
     if (next) dop_socket_unref(next);
     dop_socket_unref(s);
   }
+}
+
+void dop_transport_close(struct dop_transport *t, unsigned code) {
+  dop_transport_ref(t);
+  t->closed = 1;
+  while (t->attached.first) end_node(t->attached.first, code);
+  while (t->detached.first) end_node(t->detached.first, code);
+  close_sockets(t, code);
+  dop_transport_sweep(t);
+  dop_transport_unref(t);
+}
+
+void dop_transport_finish(struct dop_transport *t) {
+  if (t->closed) return;
+  dop_transport_ref(t);
+  t->closed = 1;
+  dop_engine_event(t, NULL, DOP_EVENT_OVER, NULL);
+  close_sockets(t, 1000);
+  dop_transport_sweep(t);
   dop_transport_unref(t);
 }
 
@@ -95,7 +110,7 @@ void dop_transport_down(struct dop_transport *t, uint64_t held, const char *code
   if (t->closed) return;
   struct dop_event *ev = dop_engine_event(t, NULL, DOP_EVENT_DOWN, why);
   if (!ev) return;
-  ev->code_name = code_name;
+  dop_event_code(ev, code_name);
   ev->elapsed = held;
 }
 

@@ -70,6 +70,11 @@ struct dop_transport *dop_transport_new(struct dop_engine *e, enum dop_role role
 /* Makes a client's node, once. -1 without memory or randomness. */
 int dop_transport_begin(struct dop_transport *t);
 
+/* For the binding: something of a closed transport is gone, look whether that was the last. */
+static inline void dop_transport_sweep(struct dop_transport *t) {
+  if (t->closed) t->engine->sweep = 1;
+}
+
 void dop_transport_ref(struct dop_transport *t);
 void dop_transport_unref(struct dop_transport *t);
 
@@ -77,6 +82,10 @@ void dop_transport_unref(struct dop_transport *t);
  * client's session ends formally, so that the server need not wait for it; a server's clients may
  * come back. */
 void dop_transport_close(struct dop_transport *t, unsigned code);
+
+/* A client makes no further attempt (DOP_EVENT_OVER) and gives up the one under way; its node has
+ * ended. */
+void dop_transport_finish(struct dop_transport *t);
 
 /* Whether a further socket of a server may begin its handshake. */
 int dop_transport_has_room(const struct dop_transport *t);

@@ -1,8 +1,8 @@
 /* From a name to a connection; see dialer.h. */
 #include "uv/dialer.h"
 
-#include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 struct dop_dialing {
   uv_getaddrinfo_t resolve;
@@ -20,18 +20,14 @@ static void try_next(struct dop_dialing *d);
 static void free_dialing(struct dop_dialing *d) {
   d->stream->dialing = NULL;
   if (d->addresses) uv_freeaddrinfo(d->addresses);
-  free(d);
+  d->stream->loop->api->free(d);
 }
 
 /* Gives everything back that an attempt without a connection holds. */
 static void drop_stream(struct dop_dialing *d) {
   struct dop_stream *s = d->stream;
-  const struct dop_driver_api *api = s->loop->api;
   free_dialing(d);
-  if (s->resource.shut) dop_resource_remove(s->loop, &s->resource);
-  s->link->driver = NULL;
-  api->unref(s->link);
-  free(s);
+  dop_stream_free(s);
 }
 
 static void fail(struct dop_dialing *d, int err) {
@@ -127,22 +123,19 @@ static int begin(struct dop_dialing *d, const struct dop_target *target) {
 
 int dop_dial(struct dop_loop *loop, struct dop_transport *t, const struct dop_target *target) {
   size_t path = target->path ? strlen(target->path) + 1 : 1;
+  /* libuv would cut it in silence, and dial whoever has the shorter name. */
+  if (path > sizeof((struct sockaddr_un *)0)->sun_path) return UV_ENAMETOOLONG;
   struct dop_stream *s = dop_stream_new(loop, target->path != NULL);
-  struct dop_dialing *d = calloc(1, sizeof *d + path);
-  if (!s || !d) {
-    free(s);
-    free(d);
+  struct dop_dialing *d = s ? loop->api->zalloc(sizeof *d + path) : NULL;
+  if (d) s->link = loop->api->dial(t, target->authority, target->resource, target->headers);
+  if (!d || !s->link) {
+    if (d) loop->api->free(d);
+    if (s) dop_stream_free(s);
     return UV_ENOMEM;
   }
   if (target->path) memcpy(d->path, target->path, path);
   d->stream = s;
   s->dialing = d;
-  s->link = loop->api->dial(t, target->authority, target->resource, target->headers);
-  if (!s->link) {
-    free(s);
-    free(d);
-    return UV_ENOMEM;
-  }
   s->link->driver = s;
   int err = begin(d, target);
   if (err) fail(d, err);

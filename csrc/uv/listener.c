@@ -1,7 +1,6 @@
 /* Accepts connections for a server; see listener.h. */
 #include "uv/listener.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -12,29 +11,41 @@
 
 #define BACKLOG 1024
 
+union any_handle {
+  uv_handle_t handle;
+  uv_stream_t stream;
+  uv_tcp_t tcp;
+  uv_pipe_t pipe;
+};
+
 struct dop_listener {
-  union {
-    uv_handle_t handle;
-    uv_stream_t stream;
-    uv_tcp_t tcp;
-    uv_pipe_t pipe;
-  } uv;
+  union any_handle uv;
+  union any_handle refused; /* a connection for which there was no memory, while it is closed */
   struct dop_resource resource;
   struct dop_loop *loop;
   struct dop_transport *transport;
   struct dop_listener **owner; /* see dop_listener_own() */
-  unsigned is_pipe : 1, closing : 1;
+  unsigned is_pipe : 1, closing : 1, closed : 1;
+  unsigned refusing : 1; /* `refused` is in use */
+  unsigned again : 1;    /* and another connection waits behind it */
 };
+
+static void free_listener(struct dop_listener *l) {
+  if (!l->closed || l->refusing) return;
+  dop_resource_remove(l->loop, &l->resource);
+  l->loop->api->transport_unref(l->transport);
+  l->loop->api->free(l);
+}
 
 static void on_closed(uv_handle_t *handle) {
   struct dop_listener *l = DOP_CONTAINER(handle, struct dop_listener, uv.handle);
-  dop_resource_remove(l->loop, &l->resource);
-  l->loop->api->transport_unref(l->transport);
-  free(l);
+  l->closed = 1;
+  free_listener(l);
 }
 
 void dop_listener_close(struct dop_listener *l) {
-  if (l->closing) return;
+  /* After a fork the child shares the parent's epoll and file: both must stay as they are. */
+  if (l->closing || l->loop->pid != getpid()) return;
   l->closing = 1;
   if (l->owner) *l->owner = NULL;
   uv_close(&l->uv.handle, on_closed);
@@ -62,14 +73,44 @@ static void peer_name(struct dop_stream *s, char out[DOP_ADDRESS_MAX]) {
     strcpy(out, "?");
 }
 
+static int init_handle(struct dop_listener *l, union any_handle *h) {
+  return l->is_pipe ? uv_pipe_init(&l->loop->uv, &h->pipe, 0) : uv_tcp_init(&l->loop->uv, &h->tcp);
+}
+
+static void on_connection(uv_stream_t *handle, int status);
+
+static void on_refused(uv_handle_t *handle) {
+  struct dop_listener *l = DOP_CONTAINER(handle, struct dop_listener, refused.handle);
+  int again = l->again;
+  l->refusing = l->again = 0;
+  if (l->closing)
+    free_listener(l);
+  else if (again)
+    on_connection(&l->uv.stream, 0);
+}
+
+/* No memory for this one. It is taken and closed all the same, in a handle of our own: libuv
+ * announces no other before somebody took it. */
+static void refuse(struct dop_listener *l) {
+  if (l->refusing) {
+    l->again = 1;
+    return;
+  }
+  if (init_handle(l, &l->refused)) return;
+  l->refusing = 1;
+  uv_accept(&l->uv.stream, &l->refused.stream);
+  uv_close(&l->refused.handle, on_refused);
+}
+
 static void on_connection(uv_stream_t *handle, int status) {
   struct dop_listener *l = DOP_CONTAINER(handle, struct dop_listener, uv.stream);
   struct dop_loop *loop = l->loop;
   char address[DOP_ADDRESS_MAX];
-  if (status < 0) return; /* that one is gone; the next one is announced again */
+  if (status < 0) return; /* it was not accepted; libuv tries again */
   struct dop_stream *s = dop_stream_new(loop, l->is_pipe);
   if (!s || dop_stream_open(s)) {
-    free(s);
+    if (s) dop_stream_free(s);
+    refuse(l);
     return;
   }
   loop->api->set_time(loop->host, uv_now(&loop->uv));
@@ -89,15 +130,15 @@ static void on_connection(uv_stream_t *handle, int status) {
 
 static struct dop_listener *new_listener(struct dop_loop *loop, struct dop_transport *t,
                                          int is_pipe, int *err) {
-  struct dop_listener *l = calloc(1, sizeof *l);
+  struct dop_listener *l = loop->api->zalloc(sizeof *l);
   *err = UV_ENOMEM;
   if (!l) return NULL;
   l->loop = loop;
   l->transport = t;
   l->is_pipe = is_pipe != 0;
-  *err = is_pipe ? uv_pipe_init(&loop->uv, &l->uv.pipe, 0) : uv_tcp_init(&loop->uv, &l->uv.tcp);
+  *err = init_handle(l, &l->uv);
   if (*err) {
-    free(l);
+    loop->api->free(l);
     return NULL;
   }
   loop->api->transport_ref(t);

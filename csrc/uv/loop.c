@@ -2,7 +2,6 @@
 #include "uv/loop.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "uv/stream.h"
@@ -36,11 +35,18 @@ void dop_loop_flush(struct dop_loop *loop) {
   }
 }
 
+/* Only ends the wait of the poll. Deadlines are looked at behind it, in on_check(): what the peer
+ * sent in time is read first, however long a handler has kept the loop from reading it. */
 static void on_timer(uv_timer_t *timer) {
   struct dop_loop *loop = DOP_CONTAINER(timer, struct dop_loop, timer);
   loop->timer_at = DOP_TIMERS_NEVER;
-  loop->api->advance(loop->host, uv_now(&loop->uv));
+}
+
+static void on_check(uv_check_t *check) {
+  struct dop_loop *loop = DOP_CONTAINER(check, struct dop_loop, check);
   /* Events and output wait for on_prepare(), which comes before the next poll. */
+  if (loop->api->next(loop->host) <= uv_now(&loop->uv))
+    loop->api->advance(loop->host, uv_now(&loop->uv));
 }
 
 static void arm_timer(struct dop_loop *loop) {
@@ -57,20 +63,21 @@ static void on_idle(uv_idle_t *idle) {
   (void)idle;
 }
 
-static int turn(struct dop_loop *loop) {
+/* Lets handlers run, writes what they sent, and says how long the next poll may wait: not at all
+ * when the writing has made room that somebody waits for. */
+static void turn(struct dop_loop *loop) {
   loop->api->set_time(loop->host, uv_now(&loop->uv));
-  int more = loop->api->turn(loop->host);
+  loop->api->turn(loop->host);
   dop_loop_flush(loop);
-  return more;
-}
-
-static void on_prepare(uv_prepare_t *prepare) {
-  struct dop_loop *loop = DOP_CONTAINER(prepare, struct dop_loop, prepare);
-  if (turn(loop))
+  if (loop->api->waiting(loop->host))
     uv_idle_start(&loop->idle, on_idle);
   else
     uv_idle_stop(&loop->idle);
   arm_timer(loop);
+}
+
+static void on_prepare(uv_prepare_t *prepare) {
+  turn(DOP_CONTAINER(prepare, struct dop_loop, prepare));
 }
 
 static void on_sigint(uv_signal_t *signal, int number) {
@@ -81,9 +88,9 @@ static void on_sigint(uv_signal_t *signal, int number) {
   uv_stop(&loop->uv);
 }
 
-/* While the loop runs, libuv's own time must stand still between two polls: libuv calls timers until
- * none is due, and moving its time from one of their callbacks would make more of them due, so that
- * two busy timers could keep it from its sockets for ever. */
+/* While the loop runs, libuv's own time must stand still between two polls: libuv calls timers
+ * until none is due, and moving its time from one of their callbacks would make more of them due,
+ * so that two busy timers could keep it from its sockets for ever. */
 void dop_loop_touch(struct dop_loop *loop) {
   if (!loop->running) uv_update_time(&loop->uv);
   loop->api->set_time(loop->host, uv_now(&loop->uv) + dop_loop_lag(loop));
@@ -117,7 +124,9 @@ int dop_loop_run(struct dop_loop *loop, struct lua_State *L) {
   /* libuv returns when no handle is alive; handlers of the last events may make new ones. */
   do {
     uv_run(&loop->uv, UV_RUN_DEFAULT);
-  } while (!loop->stopped && !loop->interrupted && (turn(loop) || uv_loop_alive(&loop->uv)));
+    if (loop->stopped || loop->interrupted) break;
+    turn(loop);
+  } while (uv_loop_alive(&loop->uv));
   uv_signal_stop(&loop->sigint);
   loop->running = 0;
   loop->api->leave(loop->host, before);
@@ -128,11 +137,10 @@ int dop_loop_step(struct dop_loop *loop, struct lua_State *L) {
   struct lua_State *before = loop->api->enter(loop->host, L);
   loop->running = 1;
   uv_run(&loop->uv, UV_RUN_NOWAIT);
-  int more = turn(loop);
-  arm_timer(loop);
+  turn(loop);
   loop->running = 0;
   loop->api->leave(loop->host, before);
-  return more || uv_loop_alive(&loop->uv);
+  return uv_loop_alive(&loop->uv);
 }
 
 /* --- life --- */
@@ -151,12 +159,12 @@ static void on_async(uv_async_t *async) {
 }
 
 struct dop_loop *dop_loop_new(const struct dop_driver_api *api, struct dop_host *host, int *err) {
-  struct dop_loop *loop = calloc(1, sizeof *loop);
-  char *buffer = malloc(DOP_LOOP_BUFFER);
+  struct dop_loop *loop = api->zalloc(sizeof *loop);
+  char *buffer = api->zalloc(DOP_LOOP_BUFFER);
   *err = UV_ENOMEM;
   if (!loop || !buffer || (*err = uv_loop_init(&loop->uv))) {
-    free(buffer);
-    free(loop);
+    api->free(buffer);
+    api->free(loop);
     return NULL;
   }
   ignore_sigpipe();
@@ -168,12 +176,15 @@ struct dop_loop *dop_loop_new(const struct dop_driver_api *api, struct dop_host 
   api->host_ref(host);
   uv_timer_init(&loop->uv, &loop->timer);
   uv_prepare_init(&loop->uv, &loop->prepare);
+  uv_check_init(&loop->uv, &loop->check);
   uv_idle_init(&loop->uv, &loop->idle);
   uv_async_init(&loop->uv, &loop->keep, on_async);
   uv_signal_init(&loop->uv, &loop->sigint);
   uv_prepare_start(&loop->prepare, on_prepare);
+  uv_check_start(&loop->check, on_check);
   uv_unref((uv_handle_t *)&loop->timer);
   uv_unref((uv_handle_t *)&loop->prepare);
+  uv_unref((uv_handle_t *)&loop->check);
   uv_unref((uv_handle_t *)&loop->keep);
   uv_unref((uv_handle_t *)&loop->sigint);
   dop_loop_touch(loop);
@@ -187,12 +198,14 @@ void dop_loop_free(struct dop_loop *loop) {
   }
   uv_close((uv_handle_t *)&loop->timer, NULL);
   uv_close((uv_handle_t *)&loop->prepare, NULL);
+  uv_close((uv_handle_t *)&loop->check, NULL);
   uv_close((uv_handle_t *)&loop->idle, NULL);
   uv_close((uv_handle_t *)&loop->keep, NULL);
   uv_close((uv_handle_t *)&loop->sigint, NULL);
   uv_run(&loop->uv, UV_RUN_DEFAULT);
   uv_loop_close(&loop->uv);
-  loop->api->host_unref(loop->host);
-  free(loop->buffer);
-  free(loop);
+  const struct dop_driver_api *api = loop->api;
+  api->host_unref(loop->host);
+  api->free(loop->buffer);
+  api->free(loop);
 }

@@ -30,6 +30,7 @@ struct dop_loop {
   struct dop_host *host;
   uv_timer_t timer;     /* the machine's next deadline */
   uv_prepare_t prepare; /* before each poll: deliver, flush, arm the timer */
+  uv_check_t check;     /* after each poll: the machine's deadlines */
   uv_idle_t idle;       /* runs while there is more to deliver: the poll must not wait */
   uv_async_t keep;      /* never sent; with a reference it keeps the loop alive */
   uv_signal_t sigint;

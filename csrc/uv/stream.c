@@ -1,9 +1,6 @@
 /* One connection between libuv and its link; see stream.h. */
 #include "uv/stream.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "uv/dialer.h"
 
 struct writing {
@@ -57,7 +54,7 @@ static void on_written(uv_write_t *req, int status) {
   struct dop_stream *s = stream_of(req->handle);
   struct dop_loop *loop = s->loop;
   loop->api->dispose_bytes(&w->bytes);
-  free(w);
+  loop->api->free(w);
   s->writing = 0;
   if (s->closing) return;
   loop->api->set_time(loop->host, uv_now(&loop->uv));
@@ -70,7 +67,7 @@ static void on_written(uv_write_t *req, int status) {
 
 /* The system took less than all of it: the rest goes with a request. */
 static int write_later(struct dop_stream *s) {
-  struct writing *w = malloc(sizeof *w);
+  struct writing *w = s->loop->api->zalloc(sizeof *w);
   uint32_t at;
   if (!w) return UV_ENOMEM;
   s->loop->api->take(s->link, &w->bytes, &at);
@@ -78,7 +75,7 @@ static int write_later(struct dop_stream *s) {
   int err = uv_write(&w->req, &s->uv.stream, &buf, 1, on_written);
   if (err) {
     s->loop->api->dispose_bytes(&w->bytes);
-    free(w);
+    s->loop->api->free(w);
     return err;
   }
   s->writing = 1;
@@ -104,25 +101,19 @@ static int write_now(struct dop_stream *s) {
 
 static void on_shutdown(uv_shutdown_t *req, int status) {
   (void)status; /* the peer's end, or the close timeout, follows either way */
-  free(req);
+  stream_of(req->handle)->loop->api->free(req);
 }
 
 static void shut_down(struct dop_stream *s) {
-  uv_shutdown_t *req = malloc(sizeof *req);
+  uv_shutdown_t *req = s->loop->api->zalloc(sizeof *req);
   s->shut = 1;
-  if (req && uv_shutdown(req, &s->uv.stream, on_shutdown)) free(req);
+  if (req && uv_shutdown(req, &s->uv.stream, on_shutdown)) s->loop->api->free(req);
 }
 
 /* --- ends --- */
 
 static void on_closed(uv_handle_t *handle) {
-  struct dop_stream *s = stream_of((uv_stream_t *)handle);
-  dop_resource_remove(s->loop, &s->resource);
-  if (s->link) {
-    s->link->driver = NULL;
-    s->loop->api->unref(s->link);
-  }
-  free(s);
+  dop_stream_free(stream_of((uv_stream_t *)handle));
 }
 
 void dop_stream_close(struct dop_stream *s, int reset) {
@@ -166,11 +157,21 @@ static void shut_stream(struct dop_resource *r) {
 }
 
 struct dop_stream *dop_stream_new(struct dop_loop *loop, int is_pipe) {
-  struct dop_stream *s = calloc(1, sizeof *s);
+  struct dop_stream *s = loop->api->zalloc(sizeof *s);
   if (!s) return NULL;
   s->loop = loop;
   s->is_pipe = is_pipe != 0;
+  dop_resource_add(loop, &s->resource, shut_stream);
   return s;
+}
+
+void dop_stream_free(struct dop_stream *s) {
+  dop_resource_remove(s->loop, &s->resource);
+  if (s->link) {
+    s->link->driver = NULL;
+    s->loop->api->unref(s->link);
+  }
+  s->loop->api->free(s);
 }
 
 int dop_stream_open(struct dop_stream *s) {
@@ -178,7 +179,6 @@ int dop_stream_open(struct dop_stream *s) {
                        : uv_tcp_init(&s->loop->uv, &s->uv.tcp);
   if (err) return err;
   s->open = 1;
-  if (!s->resource.shut) dop_resource_add(s->loop, &s->resource, shut_stream);
   return 0;
 }
 

@@ -25,9 +25,11 @@ struct dop_stream {
   unsigned is_pipe : 1, open : 1, reading : 1, writing : 1, shut : 1, closing : 1;
 };
 
-/* Without a handle and a link yet; NULL without memory. Free it with free() until one of them is
- * there. */
+/* Without a handle and a link yet; NULL without memory. The loop shuts it when it ends. */
 struct dop_stream *dop_stream_new(struct dop_loop *loop, int is_pipe);
+
+/* For a stream that has no handle; one that has is freed by dop_stream_close(). */
+void dop_stream_free(struct dop_stream *s);
 
 /* Makes the handle. 0 or a libuv error. */
 int dop_stream_open(struct dop_stream *s);

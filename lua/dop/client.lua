@@ -48,6 +48,12 @@ local function ask(client, state, why)
   return state.default(state.attempt, why)
 end
 
+-- The attempt to come, if there is one, is called off.
+local function cancel(state)
+  if state.timer then state.timer:stop() end
+  state.timer = nil
+end
+
 -- `held`: for how long the session had the socket that was lost. Only a connection that proved
 -- stable begins the count anew: a server that accepts and drops must not be hammered.
 local function retry(client, why, held)
@@ -85,10 +91,20 @@ function dial(client)
   end)
 end
 
+-- What the upgrade says by itself: a second one would be refused by any server.
+local ours = {
+  host = true, upgrade = true, connection = true, ["sec-websocket-key"] = true, ["sec-websocket-version"] = true,
+  ["sec-websocket-protocol"] = true, ["sec-websocket-extensions"] = true, ["content-length"] = true,
+  ["transfer-encoding"] = true,
+}
+
 -- Header lines of the application for the upgrade. Raises for what would split the head.
 local function lines(headers)
   local list = {}
   for name, value in pairs(headers or {}) do
+    if type(name) == "string" and ours[name:lower()] then
+      error(("dop.connect: option \"headers\": %s is written by dop itself"):format(name), 3)
+    end
     if type(name) ~= "string" or type(value) ~= "string" or not core.header_ok(name, value) then
       error(("dop.connect: option \"headers\": %q cannot stand in a request"):format(tostring(name)), 3)
     end
@@ -119,6 +135,8 @@ local function connect(given)
     retry = given.retry or default,
     stable = given.stable or 5,
   }
+  values.cancel = function() cancel(values.state) end
+  values[core.over] = { values.cancel }
   values[core.down] = { function(_, why, _, held) retry(client, why, held) end }
   dial(client)
   return client

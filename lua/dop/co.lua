@@ -7,7 +7,8 @@ local loop = require "dop.loop"
 
 local co = {}
 
--- The coroutines that dop.go started.
+-- The coroutines that dop.go started, each with the nodes that it reads: weak throughout, since
+-- LuaJIT would keep a coroutine that a node of its own refers to.
 local started = setmetatable({}, { __mode = "k" })
 
 local function check_inside(what)
@@ -18,12 +19,17 @@ local function check_inside(what)
   return thread
 end
 
+local close_inbox
+
 -- Runs the coroutine on; an error in it ends it and is reported, never the loop.
 local function resume(thread, ...)
   local ok, message = coroutine.resume(thread, ...)
   if not ok then
     io.stderr:write("dop: error in a coroutine: ", debug.traceback(thread, tostring(message)), "\n")
   end
+  if coroutine.status(thread) ~= "dead" then return end
+  for node in pairs(started[thread]) do close_inbox(node, thread) end
+  started[thread] = nil
 end
 
 --- Runs fn(...) in a coroutine, at once, until it first waits. An error in it goes to stderr with its
@@ -31,7 +37,7 @@ end
 function co.go(fn, ...)
   if type(fn) ~= "function" then error(("dop.go: a function expected, got %s"):format(type(fn)), 2) end
   local thread = coroutine.create(fn)
-  started[thread] = true
+  started[thread] = setmetatable({}, { __mode = "k" })
   resume(thread, ...)
   return thread
 end
@@ -49,25 +55,37 @@ local function inbox_of(node)
   local values = core.values(node)
   local inbox = values.inbox
   if inbox then return inbox end
-  inbox = { first = 1, last = 0 }
+  inbox = { first = 1, last = 0, handlers = {} }
   values.inbox = inbox
   local function wake()
     local waiting = inbox.waiting
     inbox.waiting = nil
     if waiting then waiting() end
   end
-  emitter.on(node, "message", function(_, message, kind)
+  function inbox.handlers.message(_, message, kind)
     inbox.last = inbox.last + 1
     inbox[inbox.last] = { message, kind }
     node:pause()
     wake()
-  end)
-  emitter.on(node, "disconnect", wake)
+  end
+  inbox.handlers.disconnect = wake
   -- A new socket reads from its first byte on, whatever the old one did.
-  emitter.on(node, "reconnect", function()
+  function inbox.handlers.reconnect()
     if inbox.last >= inbox.first then node:pause() end
-  end)
+  end
+  for event, fn in pairs(inbox.handlers) do emitter.on(node, event, fn) end
   return inbox
+end
+
+-- The coroutine that read the node last has ended. Reading goes on without it: a paused socket would
+-- never hear that its peer is gone. What it left unread goes with its inbox.
+function close_inbox(node, thread)
+  local values = core.values(node)
+  local inbox = values.inbox
+  if not inbox or inbox.reader ~= thread then return end
+  values.inbox = nil
+  for event, fn in pairs(inbox.handlers) do emitter.off(node, event, fn) end
+  node:resume()
 end
 
 local function take(inbox)
@@ -85,6 +103,8 @@ function co.receive(node, timeout)
   local thread = check_inside("node:receive")
   local inbox = inbox_of(node)
   if inbox.waiting then error("another coroutine waits for this node's messages", 2) end
+  inbox.reader = thread
+  started[thread][node] = true
   local entry = take(inbox)
   if not entry and node.status ~= "DISCONNECTED" then
     local late

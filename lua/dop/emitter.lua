@@ -50,7 +50,9 @@ function emitter.once(object, event, fn)
 end
 
 --- Removes `fn`, as often as it was added; without `fn` all handlers of the event. Returns how many.
-function emitter.off(object, event, fn)
+function emitter.off(object, event, ...)
+  local fn = ...
+  if fn == nil and select("#", ...) > 0 then error("a function expected, got nil", 2) end
   local number = core.events[event]
   if not number then error(unknown(event), 2) end
   local handlers = core.values(object)

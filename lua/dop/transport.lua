@@ -7,12 +7,9 @@ local core = require "dop.core"
 -- back. A client ends its session formally. The second call does nothing.
 function core.transport_methods.close(transport)
   local values = core.values(transport)
-  local unbind, state = values.unbind, values.state
-  values.unbind = nil
+  local unbind, cancel = values.unbind, values.cancel
+  values.unbind, values.cancel = nil, nil
   if unbind then unbind() end
-  if state and state.timer then
-    state.timer:stop()
-    state.timer = nil
-  end
+  if cancel then cancel() end
   transport:end_sessions()
 end

@@ -16,7 +16,8 @@ local function parse_ws(text, rest)
   if target:find("[^\33-\126]") then return bad(text, "spaces and bytes outside ASCII must be escaped") end
   if authority:find("@", 1, true) then return bad(text, "user names and passwords do not belong here") end
   local host, port = authority:match("^%[([%x:.%%%w]+)%](.*)$")
-  local shown = host and "[" .. host .. "]"
+  -- The zone is this machine's own affair.
+  local shown = host and "[" .. host:gsub("%%.*", "") .. "]"
   if not host then
     host, port = authority:match("^([%w%-._]+)(.*)$")
     shown = host

@@ -195,6 +195,17 @@ function real.script(text, around)
   return printed, tonumber(status)
 end
 
+--- Starts a script in a process of its own and goes on; `timeout` ends it after 20 seconds. Returns an
+-- object with read(), which waits for the next line that it prints.
+function real.background(text)
+  local name = os.tmpname()
+  local file = assert(io.open(name, "w"))
+  file:write(text)
+  file:close()
+  local shell = assert(io.popen(("timeout -s KILL 20 '%s' '%s' 2>&1; rm -f '%s'"):format(interpreter, name, name)))
+  return { read = function() return shell:read("*l") end }
+end
+
 --- Closes what the spec opened and runs until nothing is left: a handle that stays is a failure.
 function real.close()
   close_raw()
