@@ -104,17 +104,24 @@ static int run_list(lua_State *L, struct delivery *d, struct dop_transport *t, i
   return count;
 }
 
-/* Calls the handlers of the transport, then those of the node, with the subject (stack index of the
- * node, or of the transport) and `nargs` arguments from the top of the stack, which it pops.
- * Returns how many there were. */
-static int emit(lua_State *L, struct delivery *d, struct dop_transport *t, int subject,
-                struct dop_node_box *box, int event, int nargs) {
+/* Pushes the table of user values of the transport, in which its handlers are; nil when it is gone.
+ */
+static void push_handlers(lua_State *L, struct dop_transport *t) {
+  dop_push_transport(L, t);
+  if (lua_isnil(L, -1)) return;
+  dop_get_values(L, -1);
+  lua_remove(L, -2);
+}
+
+/* Calls the handlers of the transport, which are in the table at index `handlers`, then those of
+ * the node, with the subject (stack index of the node, or of the transport) and `nargs` arguments
+ * from the top of the stack, which it pops. Returns how many there were. */
+static int emit_from(lua_State *L, struct delivery *d, struct dop_transport *t, int handlers,
+                     int subject, struct dop_node_box *box, int event, int nargs) {
   int args = lua_gettop(L) - nargs + 1, count = 0;
   luaL_checkstack(L, nargs + 12, "too many handlers inside each other");
-  dop_push_transport(L, t);
-  if (!lua_isnil(L, -1)) {
-    dop_get_values(L, -1);
-    lua_rawgeti(L, -1, event + 1);
+  if (lua_istable(L, handlers)) {
+    lua_rawgeti(L, handlers, event + 1);
     if (lua_istable(L, -1)) count = run_list(L, d, t, subject, box, event, args, nargs);
   }
   if (box && box->has_handlers) {
@@ -123,6 +130,17 @@ static int emit(lua_State *L, struct delivery *d, struct dop_transport *t, int s
     if (lua_istable(L, -1)) count += run_list(L, d, t, subject, box, event, args, nargs);
   }
   lua_settop(L, args - 1);
+  return count;
+}
+
+static int emit(lua_State *L, struct delivery *d, struct dop_transport *t, int subject,
+                struct dop_node_box *box, int event, int nargs) {
+  int handlers = lua_gettop(L) - nargs + 1;
+  luaL_checkstack(L, 2, "too many handlers inside each other");
+  push_handlers(L, t);
+  lua_insert(L, handlers);
+  int count = emit_from(L, d, t, handlers, subject, box, event, nargs);
+  lua_settop(L, handlers - 1);
   return count;
 }
 
@@ -290,24 +308,33 @@ static void deliver_events(lua_State *L, struct delivery *d) {
 
 /* --- messages --- */
 
+/* What is the same from message to message lies on the stack while the node has the socket: first
+ * the transport's handlers, then the node. */
 static void deliver_messages(lua_State *L, struct delivery *d) {
   struct dop_socket *s = d->socket;
+  struct dop_node *n = NULL;
+  struct dop_node_box *box = NULL;
   struct dop_message m;
-  lua_pushliteral(L, "text");
-  lua_pushliteral(L, "binary");
-  int kinds = lua_gettop(L) - 1;
+  int handlers = lua_gettop(L) + 1, subject = handlers + 1;
   while (d->left && s->ops->next(s, &m)) {
-    struct dop_node *n = s->node;
     d->left--;
     d->in_hand = 1;
-    struct dop_node_box *box = dop_push_node(L, n);
+    if (s->node != n) {
+      n = s->node;
+      lua_settop(L, handlers - 1);
+      push_handlers(L, n->transport);
+      box = dop_push_node(L, n);
+    }
     lua_pushlstring(L, m.data, m.len);
-    lua_pushvalue(L, m.kind == DOP_TEXT ? kinds : kinds + 1);
+    if (m.kind == DOP_TEXT)
+      lua_pushliteral(L, "text");
+    else
+      lua_pushliteral(L, "binary");
     d->in_hand = 0;
-    emit(L, d, n->transport, lua_gettop(L) - 2, box, DOP_EVENT_MESSAGE, 2);
-    lua_settop(L, kinds + 1);
+    emit_from(L, d, n->transport, handlers, subject, box, DOP_EVENT_MESSAGE, 2);
     if (d->h->engine.first) deliver_events(L, d);
   }
+  lua_settop(L, handlers - 1);
 }
 
 static int deliver(lua_State *L) {

@@ -15,6 +15,7 @@ struct dop_node_box *dop_push_node(lua_State *L, struct dop_node *n) {
   memset(box, 0, sizeof *box);
   luaL_getmetatable(L, DOP_NODE_TYPE);
   lua_setmetatable(L, -2);
+  box->tag = DOP_NODE_TAG;
   box->node = n;
   dop_node_ref(n);
   lua_pushvalue(L, -1);
@@ -38,9 +39,16 @@ void dop_release_node(lua_State *L, struct dop_node *n) {
   n->app = 0;
 }
 
+/* Every message comes through here: size and tag tell a node without a search in the registry. */
+static struct dop_node_box *check_box(lua_State *L, int arg) {
+  struct dop_node_box *box = lua_touserdata(L, arg);
+  if (box && lua_rawlen(L, arg) == sizeof *box && box->tag == DOP_NODE_TAG) return box;
+  return luaL_checkudata(L, arg, DOP_NODE_TYPE);
+}
+
 /* A finalizer may still use a node after node_gc(), when the Lua state closes. */
 struct dop_node *dop_check_node(lua_State *L, int arg) {
-  struct dop_node *n = ((struct dop_node_box *)luaL_checkudata(L, arg, DOP_NODE_TYPE))->node;
+  struct dop_node *n = check_box(L, arg)->node;
   if (!n) luaL_argerror(L, arg, "this node is gone: the Lua state is closing");
   return n;
 }
@@ -61,7 +69,7 @@ void dop_node_values(lua_State *L, int i) {
 /* At the end of the Lua state anchors mean nothing: the node is taken from its transport by that
  * transport's own end. */
 static int node_gc(lua_State *L) {
-  struct dop_node_box *box = luaL_checkudata(L, 1, DOP_NODE_TYPE);
+  struct dop_node_box *box = check_box(L, 1);
   struct dop_node *n = box->node;
   box->node = NULL;
   if (!n) return 0;
@@ -237,7 +245,7 @@ static int get_request(lua_State *L) {
 }
 
 static int get_data(lua_State *L) {
-  if (!((struct dop_node_box *)luaL_checkudata(L, 1, DOP_NODE_TYPE))->has_values) return 0;
+  if (!check_box(L, 1)->has_values) return 0;
   dop_get_values(L, 1);
   lua_getfield(L, -1, "data");
   return 1;

@@ -27,7 +27,10 @@ struct dop_node_box {
   struct dop_node *node;
   unsigned has_values : 1;   /* a table of user values was set */
   unsigned has_handlers : 1; /* and it has handlers in it */
+  uint32_t tag;              /* DOP_NODE_TAG: what is looked at before the name of the type */
 };
+
+#define DOP_NODE_TAG 0x646f706eu
 
 /* Pushes the node's userdata, creating it when Lua has not seen the node yet. */
 struct dop_node_box *dop_push_node(lua_State *L, struct dop_node *n);

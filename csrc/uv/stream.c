@@ -1,7 +1,16 @@
 /* One connection between libuv and its link; see stream.h. */
 #include "uv/stream.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "uv/dialer.h"
+
+#ifdef MSG_NOSIGNAL
+#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
+#else
+#define SEND_FLAGS MSG_DONTWAIT
+#endif
 
 struct writing {
   uv_write_t req;
@@ -82,19 +91,33 @@ static int write_later(struct dop_stream *s) {
   return 0;
 }
 
+/* What uv_try_write() would do, by the call that is made for sockets: write() takes the way of
+ * files through the kernel first, which is a twentieth of what a small message costs. Returns how
+ * many bytes the system took, or a libuv error. */
+static ssize_t send_now(struct dop_stream *s, const char *data, size_t len) {
+  uv_os_fd_t fd;
+  ssize_t n;
+  int err = uv_fileno(&s->uv.handle, &fd);
+  if (err) return err;
+  do {
+    n = send(fd, data, len, SEND_FLAGS);
+  } while (n < 0 && errno == EINTR);
+  if (n >= 0) return n;
+  return errno == EAGAIN || errno == EWOULDBLOCK ? UV_EAGAIN : uv_translate_sys_error(errno);
+}
+
 static int write_now(struct dop_stream *s) {
   const struct dop_driver_api *api = s->loop->api;
   const char *out;
   size_t len;
   int err = 0;
   while (!err && !s->writing && (out = api->output(s->link, &len))) {
-    uv_buf_t buf = uv_buf_init((char *)out, (unsigned)len);
-    int n = uv_try_write(&s->uv.stream, &buf, 1);
+    ssize_t n = send_now(s, out, len);
     if (n > 0) api->sent(s->link, (size_t)n);
     if (n == UV_EAGAIN || (n >= 0 && (size_t)n < len))
       err = write_later(s);
     else if (n < 0)
-      err = n;
+      err = (int)n;
   }
   return err;
 }
