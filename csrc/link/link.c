@@ -86,6 +86,7 @@ static void arm(struct dop_link *l, uint64_t after) {
 
 void dop_link_die(struct dop_link *l, int reset) {
   if (l->state == DOP_LINK_DEAD) return;
+  if (l->state == DOP_LINK_ENDING) l->socket.transport->lingering_count--;
   l->state = DOP_LINK_DEAD;
   l->dead = 1;
   l->reset = reset != 0;
@@ -102,6 +103,9 @@ static void not_pending(struct dop_link *l) {
 void dop_link_linger(struct dop_link *l) {
   l->state = DOP_LINK_ENDING;
   l->fin = 1;
+  /* Waiting for the peer's end lets it read why it was refused. Who refuses a flood may not be made
+   * to hold it. */
+  if (++l->socket.transport->lingering_count > limits(l)->max_pending) l->over = 1;
   not_pending(l);
   dop_socket_mark_dirty(&l->socket);
   arm(l, limits(l)->close_timeout);

@@ -184,6 +184,23 @@ describe("the limit", function()
     assert.equal(0, w.server:stats().pending)
   end)
 
+  it("max_pending: no more refused ones are waited for either", function()
+    local w = server { max_pending = 2 }
+    local endings = {}
+    for i = 1, 6 do
+      local p = w:to_server(true)
+      if i > 2 then
+        p.link:output()
+        endings[#endings + 1] = (p.link:ending())
+      end
+    end
+    assert.same({ "fin", "fin", "over", "over" }, endings)
+    w:wait(6)
+    assert.equal(2, w.server:stats().sockets)
+    local late = w:to_server(true)
+    assert.equal("fin", (late.link:ending()))
+  end)
+
   it("max_pending_per_address: the same, for one address, whatever its port", function()
     local w = server { max_pending_per_address = 1 }
     local one = core.accept(w.server, "10.0.0.1:1000")
