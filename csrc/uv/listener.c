@@ -159,8 +159,19 @@ struct dop_listener *dop_listen_tcp(struct dop_loop *loop, struct dop_transport 
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
   *err = uv_getaddrinfo(&loop->uv, &req, NULL, host, service, &hints);
   if (*err) return NULL;
-  struct dop_listener *l = new_listener(loop, t, 0, err);
-  if (l) *err = uv_tcp_bind(&l->uv.tcp, req.addrinfo->ai_addr, 0);
+  /* A name may begin with an address that this machine has not: IPv6 that is switched off, say. A
+   * handle that could not be bound has a socket of that family, so the next address needs another.
+   * A port that is in use is told by uv_listen(), and ends the search: whoever dials the name would
+   * find the other one first. */
+  struct dop_listener *l = NULL;
+  for (const struct addrinfo *a = req.addrinfo; a; a = a->ai_next) {
+    l = new_listener(loop, t, 0, err);
+    if (!l) break;
+    *err = uv_tcp_bind(&l->uv.tcp, a->ai_addr, 0);
+    if (!*err) break;
+    dop_listener_close(l);
+    l = NULL;
+  }
   uv_freeaddrinfo(req.addrinfo);
   return l ? finish(l, err) : NULL;
 }

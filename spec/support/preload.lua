@@ -1,0 +1,36 @@
+--- Scripts in processes of their own for which the system is as the spec wants it (preload.c): what a
+-- machine's names stand for, and how fast they resolve, decides nothing; and what a process writes can
+-- be counted.
+
+local real = require "spec.support.real"
+
+local preload = {}
+
+local here = debug.getinfo(1, "S").source:match("^@(.*)%.lua$")
+
+-- Runs a script as real.script does, with these variables (lines of shell) in its environment.
+local function run(variables, text)
+  local library = os.tmpname()
+  -- What is preloaded here already, a sanitizer perhaps, is not meant for the compiler.
+  local build = ("env -u LD_PRELOAD %s -shared -fPIC -o '%s' '%s.c' -ldl"):format(os.getenv "CC" or "cc", library, here)
+  local built = os.execute(build)
+  assert(built == true or built == 0, "no C compiler: " .. build)
+  local printed, status = real.script(text, ("%s LD_PRELOAD=\"$LD_PRELOAD:%s\" %%s"):format(variables, library))
+  os.remove(library)
+  return printed, status
+end
+
+--- Runs a script for which `name` resolves to `addresses` (numeric, by commas) after `delay`
+-- milliseconds. Returns what it printed, and its exit status.
+function preload.names(name, addresses, delay, text)
+  return run(("NAME=%s ADDRESSES=%s DELAY=%d"):format(name, addresses, delay), text)
+end
+
+--- Runs a script and counts its writes to files and sockets. Returns what it printed before it ended,
+-- and their number.
+function preload.writes(text)
+  local printed, count = (run("COUNT=1", text)):match("^(.*)writes: (%d+)\n")
+  return printed, tonumber(count)
+end
+
+return preload
