@@ -53,13 +53,15 @@ static int transport_new(lua_State *L) {
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
+  /* Before the anchor: a client without a node is never closed, so nothing would take it away. */
+  if (role == DOP_CLIENT && dop_transport_begin(t))
+    return dop_fail(L, "ENOMEM", "no memory or no randomness");
   lua_pushvalue(L, self);
   box->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
   box->next = h->transports;
   h->transports = box;
   lua_settop(L, self);
   if (role == DOP_CLIENT) {
-    if (dop_transport_begin(t)) return dop_fail(L, "ENOMEM", "no memory or no randomness");
     dop_push_node(L, t->current);
     lua_pop(L, 1);
   }

@@ -183,6 +183,21 @@ describe("a server", function()
   end)
 end)
 
+describe("a client", function()
+  it("for which there was no memory is not kept for ever", function()
+    local before = real.registry_count()
+    for n = 1, 10 do
+      local client
+      core.allocations(function()
+        client = dop.connect { url = "ws://127.0.0.1:1/", retry = function() return nil end }
+      end, n)
+      if client then client:close() end
+      dop.run()
+    end
+    assert.equal(before, real.registry_count())
+  end)
+end)
+
 describe("a unix socket's path that is too long", function()
   it("is refused, not cut: a shorter name is somebody else's", function()
     local path = "/tmp/" .. ("d"):rep(107 - 5)
