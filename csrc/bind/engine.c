@@ -103,12 +103,24 @@ static int engine_collect_always(lua_State *L) {
   return 0;
 }
 
+static int no_random(void *ctx, void *out, size_t n) {
+  (void)ctx, (void)out, (void)n;
+  return -1;
+}
+
+/* engine:fail_random(on): while on, the system's randomness fails; for specs. */
+static int engine_fail_random(lua_State *L) {
+  dop_check_host(L, 1)->engine.random = lua_toboolean(L, 2) ? no_random : dop_random_system;
+  return 0;
+}
+
 static const luaL_Reg engine_meta[] = {{"__gc", engine_gc}, {NULL, NULL}};
 static const luaL_Reg engine_methods[] = {{"advance", engine_advance},
                                           {"next", engine_next},
                                           {"now", engine_now},
                                           {"turn", engine_turn},
                                           {"collect_always", engine_collect_always},
+                                          {"fail_random", engine_fail_random},
                                           {NULL, NULL}};
 
 void dop_engine_register(lua_State *L) {
