@@ -145,7 +145,6 @@ void dop_link_allow(struct dop_link *l) {
     return;
   }
   dop_link_begin(l, n);
-  if (l->input_len || l->in.len) dop_socket_mark_ready(&l->socket);
 }
 
 /* --- the client --- */
