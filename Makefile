@@ -93,12 +93,12 @@ asan-one:
 .PHONY: lint
 lint: need-build+lint ## luacheck, clang-format, warnings of gcc and clang, direction of includes
 	@luacheck -q lua spec examples
-	@clang-format --dry-run -Werror csrc/*/*.[ch] bench/*.c
+	@clang-format --dry-run -Werror csrc/*/*.[ch] bench/*.c spec/support/*.c
 	@.ci/includes
 	@for cc in gcc clang; do for lua in lua5.4 luajit-2.1; do for file in csrc/*/*.c; do \
 	  $$cc -std=gnu11 $(WARN) -O1 -Icsrc -I/usr/include/$$lua -fsyntax-only $$file || exit 1; \
 	done; done; done
-	@for cc in gcc clang; do for file in bench/*.c; do \
+	@for cc in gcc clang; do for file in bench/*.c spec/support/*.c; do \
 	  $$cc -std=gnu11 $(WARN) -O1 -fsyntax-only $$file || exit 1; \
 	done; done
 	@echo "lint: nothing to mend"
