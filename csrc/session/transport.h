@@ -50,7 +50,7 @@ struct dop_transport {
   uint64_t detached_bytes;
   uint32_t detached_count, node_count, socket_count, pending_count;
   uint32_t lingering_count; /* sockets that only wait for the peer's end, see link.c */
-  uint32_t socket_number; /* of the newest socket */
+  uint32_t socket_number;   /* of the newest socket */
   uint32_t refs;
   uint32_t events;      /* about it, queued */
   uint32_t lost_events; /* events that found no memory */
