@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 int dop_fail(lua_State *L, const char *code, const char *format, ...) {
@@ -69,16 +70,48 @@ static const struct limit {
 
 #define LIMITS (sizeof all_limits / sizeof all_limits[0])
 
+/* Numbers as people write them: 64, not 64.0 as Lua 5.4 would print it. */
+static void push_number(lua_State *L, double value) {
+  char text[32];
+  snprintf(text, sizeof text, "%.16g", value);
+  lua_pushstring(L, isnan(value) ? "nan" : text);
+}
+
+/* Pushes the value on top once more, as an error message shows it. */
+static void push_offending(lua_State *L) {
+  switch (lua_type(L, -1)) {
+  case LUA_TNUMBER:
+    push_number(L, lua_tonumber(L, -1));
+    break;
+  case LUA_TSTRING:
+    lua_pushfstring(L, "the string \"%s\"", lua_tostring(L, -1));
+    break;
+  case LUA_TBOOLEAN:
+    lua_pushstring(L, lua_toboolean(L, -1) ? "true" : "false");
+    break;
+  default:
+    lua_pushstring(L, luaL_typename(L, -1));
+  }
+}
+
+/* Whether the value on top will do. If not, pushes a sentence that says why. */
+static int limit_fits(lua_State *L, const struct limit *limit) {
+  double value = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : NAN;
+  if (value >= limit->least && value <= limit->most && (limit->unit == MS || value == floor(value)))
+    return 1;
+  push_offending(L);
+  push_number(L, limit->least);
+  push_number(L, limit->most);
+  lua_pushfstring(L, "option \"%s\": %s from %s to %s expected, got %s", limit->name,
+                  limit->unit == MS ? "seconds" : "a whole number", lua_tostring(L, -2),
+                  lua_tostring(L, -1), lua_tostring(L, -3));
+  return 0;
+}
+
 static void read_limit(lua_State *L, const struct limit *limit, struct dop_limits *limits) {
   char *field = (char *)limits + limit->offset;
-  double value = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : NAN;
-  if (!(value >= limit->least && value <= limit->most) ||
-      (limit->unit != MS && value != floor(value))) {
-    lua_pushfstring(L, "option '%s': %s from %f to %f expected, got %s", limit->name,
-                    limit->unit == MS ? "seconds" : "a whole number", limit->least, limit->most,
-                    lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1) : luaL_typename(L, -1));
-    luaL_error(L, "%s", lua_tostring(L, -1));
-  }
+  if (!limit_fits(L, limit)) luaL_error(L, "%s", lua_tostring(L, -1));
+  double value = lua_tonumber(L, -1);
   switch (limit->unit) {
   case MS:
     *(uint64_t *)(void *)field = (uint64_t)llround(value * 1000);
@@ -101,10 +134,37 @@ void dop_check_limits(lua_State *L, int arg, struct dop_limits *limits) {
   }
 }
 
+int dop_wrong_limit(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  for (size_t i = 0; i < LIMITS; i++) {
+    lua_settop(L, 1);
+    lua_getfield(L, 1, all_limits[i].name);
+    if (!lua_isnil(L, -1) && !limit_fits(L, &all_limits[i])) return 1;
+  }
+  return 0;
+}
+
 void dop_push_limit_names(lua_State *L) {
   lua_createtable(L, LIMITS, 0);
   for (size_t i = 0; i < LIMITS; i++) {
     lua_pushstring(L, all_limits[i].name);
     lua_rawseti(L, -2, (int)i + 1);
+  }
+}
+
+static void push_default(lua_State *L, const struct limit *limit) {
+  const void *field = (const char *)&dop_limits_default + limit->offset;
+  uint64_t value = limit->unit == U32 ? *(const uint32_t *)field : *(const uint64_t *)field;
+  if (limit->unit == MS)
+    lua_pushnumber(L, (lua_Number)value / 1000);
+  else
+    lua_pushinteger(L, (lua_Integer)value);
+}
+
+void dop_push_defaults(lua_State *L) {
+  lua_createtable(L, 0, LIMITS);
+  for (size_t i = 0; i < LIMITS; i++) {
+    push_default(L, &all_limits[i]);
+    lua_setfield(L, -2, all_limits[i].name);
   }
 }

@@ -27,7 +27,15 @@ const char *dop_check_string(lua_State *L, int arg, size_t *len);
  * pass it on. */
 void dop_check_limits(lua_State *L, int arg, struct dop_limits *limits);
 
+/* core.wrong_limit(options) -> a sentence about the first limit among them that dop_check_limits()
+ * would refuse, nil when there is none: for whoever knows the name of the function that was called,
+ * and where. */
+int dop_wrong_limit(lua_State *L);
+
 /* Pushes a list of the names of all limits. */
 void dop_push_limit_names(lua_State *L);
+
+/* Pushes a table of the defaults of all limits by name, in seconds and bytes. */
+void dop_push_defaults(lua_State *L);
 
 #endif

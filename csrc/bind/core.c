@@ -99,11 +99,10 @@ static void push_events(lua_State *L) {
 __attribute__((visibility("default"))) int luaopen_dop_core(lua_State *L);
 
 int luaopen_dop_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"random", core_random},
-                                       {"merge", core_merge},
-                                       {"header_ok", core_header_ok},
-                                       {"allocations", core_allocations},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"random", core_random},          {"merge", core_merge},
+      {"header_ok", core_header_ok},    {"allocations", core_allocations},
+      {"wrong_limit", dop_wrong_limit}, {NULL, NULL}};
   luaL_newlib(L, functions);
   dop_engine_register(L);
   dop_transport_register(L);
@@ -114,6 +113,8 @@ int luaopen_dop_core(lua_State *L) {
   push_events(L);
   dop_push_limit_names(L);
   lua_setfield(L, -2, "limits");
+  dop_push_defaults(L);
+  lua_setfield(L, -2, "defaults");
   /* Where the binding of a driver in C finds the core's services. */
   lua_pushlightuserdata(L, (void *)&dop_core_api);
   lua_setfield(L, LUA_REGISTRYINDEX, "dop.driver_api");

@@ -13,7 +13,8 @@ for _, name in ipairs(core.limits) do
   if name ~= "half_min" then limits[name] = true end
 end
 
---- Raises for an option that is not a limit and not among `known` (name to type), or of a wrong type.
+--- Raises for an option that is not a limit and not among `known` (name to type), of a wrong type, or
+-- out of range.
 function options.check(given, known, where)
   if type(given) ~= "table" then
     error(("%s: a table of options expected, got %s"):format(where, type(given)), 3)
@@ -27,6 +28,8 @@ function options.check(given, known, where)
       error(("%s: option %q: %s expected, got %s"):format(where, name, kind:gsub(" ", " or "), type(value)), 3)
     end
   end
+  local wrong = core.wrong_limit(given)
+  if wrong then error(("%s: %s"):format(where, wrong), 3) end
   if not given.url then error(("%s: option \"url\" is missing"):format(where), 3) end
 end
 
