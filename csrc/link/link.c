@@ -176,7 +176,10 @@ void dop_link_lost(struct dop_link *l, const char *code_name, const char *why) {
 }
 
 void dop_link_eof(struct dop_link *l) {
-  dop_link_lost(l, "EOF", "the peer ended the connection without a closing handshake");
+  dop_link_lost(l, "EOF",
+                l->state == DOP_LINK_UPGRADING
+                    ? "the server ended the connection before its answer was whole"
+                    : "the peer ended the connection without a closing handshake");
 }
 
 /* --- what time does --- */

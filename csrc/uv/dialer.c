@@ -1,6 +1,7 @@
 /* From a name to a connection; see dialer.h. */
 #include "uv/dialer.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -11,7 +12,7 @@ struct dop_dialing {
   struct addrinfo *addresses, *next; /* next: not tried yet */
   int err;                           /* of the last address */
   unsigned resolving : 1, cancelled : 1;
-  char path[]; /* of a unix socket */
+  char name[]; /* the path of a unix socket, or the host */
 };
 
 static void try_next(struct dop_dialing *d);
@@ -30,10 +31,21 @@ static void drop_stream(struct dop_dialing *d) {
   dop_stream_free(s);
 }
 
-static void fail(struct dop_dialing *d, int err) {
+static void fail_because(struct dop_dialing *d, int err, const char *why) {
   struct dop_stream *s = d->stream;
-  s->loop->api->lost(s->link, uv_err_name(err), uv_strerror(err));
+  s->loop->api->lost(s->link, uv_err_name(err), why);
   drop_stream(d);
+}
+
+static void fail(struct dop_dialing *d, int err) {
+  fail_because(d, err, uv_strerror(err));
+}
+
+/* The system's words for it do not say which name. */
+static void fail_to_resolve(struct dop_dialing *d, int err) {
+  char why[128];
+  snprintf(why, sizeof why, "%s: %s", uv_strerror(err), d->name);
+  fail_because(d, err, why);
 }
 
 static void on_handle_closed(uv_handle_t *handle) {
@@ -66,7 +78,7 @@ static int connect_to(struct dop_dialing *d, const struct addrinfo *address) {
   int err = dop_stream_open(s);
   if (err) return err;
   if (s->is_pipe) {
-    uv_pipe_connect(&d->connect, &s->uv.pipe, d->path, on_connect);
+    uv_pipe_connect(&d->connect, &s->uv.pipe, d->name, on_connect);
     return 0;
   }
   return uv_tcp_connect(&d->connect, &s->uv.tcp, address->ai_addr, on_connect);
@@ -97,7 +109,7 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *addr
   if (d->cancelled)
     drop_stream(d);
   else if (status)
-    fail(d, status);
+    fail_to_resolve(d, status);
   else
     try_next(d);
   dop_loop_flush(loop);
@@ -122,18 +134,19 @@ static int begin(struct dop_dialing *d, const struct dop_target *target) {
 }
 
 int dop_dial(struct dop_loop *loop, struct dop_transport *t, const struct dop_target *target) {
-  size_t path = target->path ? strlen(target->path) + 1 : 1;
+  const char *name = target->path ? target->path : target->host;
+  size_t size = strlen(name) + 1;
   /* libuv would cut it in silence, and dial whoever has the shorter name. */
-  if (path > sizeof((struct sockaddr_un *)0)->sun_path) return UV_ENAMETOOLONG;
+  if (target->path && size > sizeof((struct sockaddr_un *)0)->sun_path) return UV_ENAMETOOLONG;
   struct dop_stream *s = dop_stream_new(loop, target->path != NULL);
-  struct dop_dialing *d = s ? loop->api->zalloc(sizeof *d + path) : NULL;
+  struct dop_dialing *d = s ? loop->api->zalloc(sizeof *d + size) : NULL;
   if (d) s->link = loop->api->dial(t, target->authority, target->resource, target->headers);
   if (!d || !s->link) {
     if (d) loop->api->free(d);
     if (s) dop_stream_free(s);
     return UV_ENOMEM;
   }
-  if (target->path) memcpy(d->path, target->path, path);
+  memcpy(d->name, name, size);
   d->stream = s;
   s->dialing = d;
   s->link->driver = s;

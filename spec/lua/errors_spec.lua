@@ -172,7 +172,10 @@ describe("dialling where nobody is", function()
     each(url, "refused")
   end)
 
-  it("tells the policy that a name does not resolve", function() each("ws://nothing.invalid:4444/", "%l") end)
+  -- What the resolver says differs from system to system; the name is in it always.
+  it("tells the policy which name does not resolve", function()
+    each("ws://nothing.invalid:4444/", "%a: nothing%.invalid$")
+  end)
 
   it("tells the policy that there is no such unix socket", function()
     local name = os.tmpname()
@@ -194,8 +197,14 @@ describe("a server that is none of ours", function()
   after_each(real.close)
 
   local kinds = {
-    { "closes at once", accept = function(peer) peer:close() end, why = "%l" },
-    { "is no HTTP server", accept = function(peer) peer:send("SSH-2.0-nothing\r\n\r\n") end, why = "%l" },
+    -- Whether the request was on its way already decides what the system says.
+    { "closes at once", accept = function(peer) peer:close() end, why = { "reset by peer", "before its answer" } },
+    { "closes when it is asked", bytes = function(peer) peer:close() end, why = "before its answer was whole" },
+    {
+      "is no HTTP server",
+      accept = function(peer) peer:send("SSH-2.0-nothing\r\n\r\n") end,
+      why = "The answer is not HTTP",
+    },
     { "says nothing at all", why = "took too long" },
     { "says something that never ends", accept = function(peer) peer:send("HTTP/1.1 101 ") end, why = "took too long" },
     { "talks and talks", accept = function(peer) peer:send(("x"):rep(20000)) end, why = "too large" },
@@ -211,14 +220,14 @@ describe("a server that is none of ours", function()
         peer:send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" ..
           "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
       end,
-      why = "%l",
+      why = "Sec-WebSocket-Accept header is not the answer to our key",
     },
     {
       "selects a subprotocol that nobody offered",
       bytes = function(peer, bytes)
         peer:send((upgraded(bytes):gsub("(\r\nSec%-WebSocket%-Protocol: )dop", "%1chat")))
       end,
-      why = "subprotocol",
+      why = "selected a subprotocol that was not offered",
     },
     {
       "speaks WebSocket and says nothing",
@@ -228,7 +237,7 @@ describe("a server that is none of ours", function()
     {
       "speaks WebSocket but no DOP",
       bytes = function(peer, bytes) peer:send(upgraded(bytes) .. NO_DOP) end,
-      why = "half",
+      why = "a half is 16 to 256 bytes",
     },
     {
       "echoes what it hears",
@@ -241,20 +250,20 @@ describe("a server that is none of ours", function()
           for _, frame in ipairs(list) do peer:send(frames.encode(frame.opcode, frame.payload)) end
         end
       end,
-      why = "our own",
+      why = "the half is our own",
     },
     {
       "sends frames that are none",
       bytes = function(peer, bytes) peer:send(upgraded(bytes) .. "\255\255\255\255") end,
-      why = "%l",
+      why = "A reserved bit is set",
     },
     { "masks its frames", bytes = function(peer, bytes)
       peer:send(upgraded(bytes) .. frames.encode(frames.TEXT, ("x"):rep(22), { mask = true }))
-    end, why = "mask" },
+    end, why = "A frame of the server is masked" },
     {
       "says too much",
       bytes = function(peer, bytes) peer:send(upgraded(bytes) .. frames.encode(frames.TEXT, ("x"):rep(2000))) end,
-      why = "%l",
+      why = "longer than the limit",
     },
     {
       "closes instead of an answer",
@@ -262,6 +271,13 @@ describe("a server that is none of ours", function()
       why = "later",
     },
   }
+
+  -- Whether one of the sentences is in what the policy was told.
+  local function says(why, sentences)
+    for _, sentence in ipairs(type(sentences) == "table" and sentences or { sentences }) do
+      if why:find(sentence, 1, true) then return true end
+    end
+  end
 
   for _, kind in ipairs(kinds) do
     it(kind[1] .. ": the policy is told why, and the client stays OPEN until it gives up", function()
@@ -277,7 +293,7 @@ describe("a server that is none of ours", function()
       local log = real.record(client, { "connect", "disconnect" })
       real.wait("the end", function() return log:count "disconnect" == 1 end)
       assert.equal(3, #whys)
-      for _, why in ipairs(whys) do assert.truthy(why:find(kind.why), why) end
+      for _, why in ipairs(whys) do assert.truthy(says(why, kind.why), why) end
       assert.equal(0, log:count "connect")
       assert.equal("gaveup", log[1][1])
       assert.same({ { message = "kept", kind = "text", fate = "unsent" } }, log[1][2])
