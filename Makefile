@@ -23,6 +23,7 @@ PATHS = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
   LUA_CPATH='$(CURDIR)/$(BUILD)/?.so;;'
 WITH = $(PATHS) LUA=$(THE_LUA)
 SPECS ?= spec/session spec/ws spec/lua spec/regress
+INTEROP ?= spec/interop
 
 # Runs a target of this Makefile once for each Lua.
 each = @for lua in $(LUAS); do $(MAKE) --no-print-directory $(1) LUA=$$lua || exit 1; done
@@ -59,7 +60,7 @@ demo: need-build ## a server and a client through the five scenes of the protoco
 	@$(WITH) $(THE_LUA) examples/demo.lua
 
 .PHONY: test
-test: need-build+test ## all specs, on Lua 5.4 and on LuaJIT
+test: need-build+test ## all specs but interop's, on Lua 5.4 and on LuaJIT
 	$(call each,specs)
 
 .PHONY: specs
@@ -70,7 +71,7 @@ specs: modules
 
 .PHONY: interop
 interop: need-build+test+interop ## the specs against a peer in JavaScript
-	$(call each,specs SPECS=spec/interop)
+	$(call each,specs SPECS=$(INTEROP))
 
 .PHONY: sim
 sim: need-build ## seeded schedules of broken networks; SCHEDULES=n SEED=s
@@ -82,13 +83,13 @@ sim: need-build ## seeded schedules of broken networks; SCHEDULES=n SEED=s
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SAN = KIND=-asan CFLAGS="-O1 -g $(SANITIZE)" LDFLAGS=-Wl,-z,nodelete
 .PHONY: asan
-asan: need-build+test+asan ## all specs under AddressSanitizer, UBSan and LeakSanitizer
+asan: need-build+test+asan+interop ## all specs, interop's too, under AddressSanitizer, UBSan and LeakSanitizer
 	$(call each,asan-one)
 
 .PHONY: asan-one
 asan-one:
 	@$(MAKE) --no-print-directory modules $(SAN)
-	@.ci/asan $(THE_LUA) build/$(THE_LUA)-asan $(SPECS)
+	@.ci/asan $(THE_LUA) build/$(THE_LUA)-asan $(SPECS) $(INTEROP)
 
 .PHONY: lint
 lint: need-build+lint ## luacheck, clang-format, warnings of gcc and clang, direction of includes
@@ -116,14 +117,14 @@ build/bench/%: bench/%.c
 	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< -lcrypto
 
 .PHONY: env
-env: ## print the paths: eval "$$(make -s env)", or make -s env LUA=luajit
+env: need-build ## print the paths: eval "$$(make -s env)", or make -s env LUA=luajit
 	@$(MAKE) --no-print-directory -s modules LUA=$(THE_LUA) >&2
 	@echo "export $(PATHS)"
 
 PREFIX ?= /usr/local
 LUA_VERSION = $(if $(filter luajit,$(THE_LUA)),5.1,$(patsubst lua%,%,$(THE_LUA)))
 .PHONY: install
-install: ## install below PREFIX (/usr/local), for LUA
+install: need-build ## install below PREFIX (/usr/local), for LUA
 	@$(MAKE) --no-print-directory -s modules LUA=$(THE_LUA)
 	install -d $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/dop $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/dop
 	install -m 644 lua/dop/*.lua $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/dop
