@@ -195,20 +195,67 @@ function real.script(text, around)
   return printed, tonumber(status)
 end
 
---- Starts a script in a process of its own and goes on; `timeout` ends it after 20 seconds. Returns an
--- object with read(), which waits for the next line that it prints.
+-- A process that goes on beside the spec; real.close() ends it.
+local process = {}
+process.__index = process
+
+local processes = {}
+
+--- The next line that it prints, waited for; nil at its end.
+function process:read() return self.pipe and self.pipe:read("*l") end
+
+--- Waits for a line in which the pattern is found, and returns what string.match finds. Raises with all
+-- that was printed when it ends without one.
+function process:expect(pattern)
+  local printed = {}
+  for line in self.read, self do
+    printed[#printed + 1] = line
+    if line:find(pattern) then return line:match(pattern) end
+  end
+  error(("no line with %q in:\n%s"):format(pattern, table.concat(printed, "\n")), 2)
+end
+
+--- Sends it a signal ("TERM") and waits for its end. Returns what it still printed; the second call does
+-- nothing.
+function process:stop(signal)
+  if not self.pipe then return end
+  os.execute(("kill -%s %d 2>&-"):format(signal or "TERM", self.pid)) -- not reaped yet: the id is its own
+  local rest = self.pipe:read("*a")
+  self.pipe:close()
+  self.pipe = nil
+  if self.file then os.remove(self.file) end
+  return rest
+end
+
+-- The shell says its process id and becomes `timeout`, which hands signals on.
+local function spawn(arguments, file)
+  local pipe = assert(io.popen(("echo $$; exec timeout -s KILL 20 '%s' %s 2>&1"):format(interpreter, arguments)))
+  local p = setmetatable({ pipe = pipe, pid = assert(tonumber(pipe:read("*l"))), file = file }, process)
+  processes[#processes + 1] = p
+  return p
+end
+
+--- Starts a script in a process of its own and goes on, as if a terminal showed its output: line by line.
+-- `timeout` ends it after 20 seconds. Returns a process with read(), expect(pattern) and stop(signal).
 function real.background(text)
   local name = os.tmpname()
   local file = assert(io.open(name, "w"))
-  file:write(text)
+  file:write("io.stdout:setvbuf 'line' ", text)
   file:close()
-  local shell = assert(io.popen(("timeout -s KILL 20 '%s' '%s' 2>&1; rm -f '%s'"):format(interpreter, name, name)))
-  return { read = function() return shell:read("*l") end }
+  return spawn(("'%s'"):format(name), name)
+end
+
+--- The same for a script of the repository and its arguments.
+function real.start(script, ...)
+  local arguments = { "-e \"io.stdout:setvbuf 'line'\"", script, ... }
+  return spawn(table.concat(arguments, " "))
 end
 
 --- Closes what the spec opened and runs until nothing is left: a handle that stays is a failure.
 function real.close()
   close_raw()
+  for _, p in ipairs(processes) do p:stop() end
+  processes = {}
   for _, transport in ipairs(open) do transport:close() end
   local late = false
   local deadline

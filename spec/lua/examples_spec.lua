@@ -1,0 +1,111 @@
+--- What a new user runs first: the examples, the README's blocks, and the paths that make prints. Each runs
+-- in a process of its own, as it stands; only the port is another.
+
+local real = require "spec.support.real"
+
+after_each(real.close)
+
+local LUA = os.getenv "LUA" or rawget(_G, "jit") and "luajit" or _VERSION:lower():gsub(" ", "")
+
+-- A client of the spec's own: sends and waits for what comes back.
+local function ask(client, message, kind)
+  local heard
+  local fn = client:on("message", function(_, ...)
+    if (...) == message then heard = { ... } end
+  end)
+  client:send(message, kind)
+  real.wait("the echo", function() return heard end)
+  client:off("message", fn)
+  return heard
+end
+
+describe("examples/echo.lua", function()
+  it("sends back text as text and binary as binary, at the URL that it prints", function()
+    local server = real.start("examples/echo.lua", "ws://127.0.0.1:0/dop")
+    local url = server:expect "^listening on (ws://127%.0%.0%.1:%d+/dop)$"
+    local client = real.connect(nil, { url = url })
+    assert.same({ "hello", "text" }, ask(client, "hello", "text"))
+    assert.same({ "\0\255", "binary" }, ask(client, "\0\255", "binary"))
+  end)
+end)
+
+describe("examples/client.lua", function()
+  it("says something every second, comes back to a server that was away, and ends at Ctrl-C", function()
+    local server = real.start("examples/echo.lua", "ws://127.0.0.1:0/dop")
+    local url = server:expect "^listening on (%S+)$"
+    local client = real.start("examples/client.lua", url)
+    client:expect "^PRECONNECTED %-> CONNECTED$"
+    client:expect "^received: hello 1$"
+    server:stop()
+    client:expect "^CONNECTED %-> RECONNECTING$"
+    client:expect "^no connection %(.+%), next attempt in %d+%.%d s$"
+    real.start("examples/echo.lua", url):expect "^listening on "
+    client:expect "%-> CONNECTED$"
+    client:expect "^received: hello %d+$"
+    assert.truthy(client:stop("INT"):find "CONNECTED %-> DISCONNECTED\n$")
+  end)
+end)
+
+describe("the README", function()
+  -- The first block of Lua below that heading.
+  local function block(heading)
+    local file = assert(io.open("README.md"))
+    local document = file:read("*a")
+    file:close()
+    return assert(document:match("\n## " .. heading .. "\n.-\n```lua\n(.-)```"), heading)
+  end
+
+  -- With `url` in place of the one that stands there.
+  local function at(url, code)
+    local out, count = code:gsub("ws://127%.0%.0%.1:4444/dop", url)
+    assert.equal(1, count)
+    return out
+  end
+
+  -- The server's block, which also says where it listens.
+  local function serve(url)
+    local code, count = at(url, block "A server"):gsub("dop%.run%(%)", "print(server.url) %0")
+    assert.equal(1, count)
+    local server = real.background(code)
+    return server, server:expect "^ws://%S+$"
+  end
+
+  it("has a server and a client that speak to each other, and again when the server was away", function()
+    local server, url = serve "ws://127.0.0.1:0/dop"
+    local client = real.background(at(url, block "A client"))
+    for _, line in ipairs { "OPEN -> PRECONNECTED", "PRECONNECTED -> CONNECTED", "welcome", "hello" } do
+      assert.equal(line, client:read())
+    end
+    server:stop()
+    assert.equal("CONNECTED -> RECONNECTING", client:read())
+    serve(url)
+    client:expect "%-> CONNECTED$"
+    assert.equal("welcome", client:read())
+  end)
+
+  it("has a server that says who came back, and who is gone", function()
+    local server, url = serve "ws://127.0.0.1:0/dop"
+    local client = real.connect(nil, { url = url })
+    assert.same({ "\0\255", "binary" }, ask(client, "\0\255", "binary"))
+    client.node:drop { reset = true }
+    real.wait("the return", function() return client.node.status == "CONNECTED" end)
+    server:expect "^back after %d+%.%d s$"
+    client:close()
+    real.wait("the end", function() return client:stats().sockets == 0 end)
+    assert.equal("gone: peer", server:read())
+  end)
+
+  it("has the paths of the checkout from make, and nothing else is printed", function()
+    -- Nothing of the make and the Lua that run this may help; a sanitizer's runtime is not for compilers.
+    local shell = assert(io.popen(([[
+      unset MAKEFLAGS MAKELEVEL LUA_PATH LUA_CPATH LD_PRELOAD
+      printed=$(timeout -s KILL 60 make -s env LUA=%s) || exit
+      eval "$printed"
+      echo "$printed"
+      cd / && timeout -s KILL 20 %s -e 'print(require("dop").VERSION, require("dop.uv") ~= nil)' 2>&1
+    ]]):format(LUA, LUA)))
+    local output = shell:read("*a")
+    shell:close()
+    assert.truthy(output:find("^export LUA_PATH='[^\n]+' LUA_CPATH='[^\n]+'\n%S+\ttrue\n$"), output)
+  end)
+end)
