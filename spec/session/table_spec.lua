@@ -339,16 +339,18 @@ cell("S-WAIT-late", "DISCONNECTED", { 1013 }, { "close 1013" }, {
 cell("S-WAIT-send", "OPEN", {}, {}, accepted)
 cell("S-WAIT-disconnect", "DISCONNECTED", { 1000 }, { "close 1000" }, { after = still_there })
 cell("S-WAIT-drop", "DISCONNECTED", {}, { "close -" }, { after = still_there })
-cell("S-WAIT-shut", "DISCONNECTED", nil, {}, {
-  input = function(c)
-    inputs.shut(c)
-    local sent, events = said(c.p), seen(c, c.node)
-    assert.equal(1, #sent)
-    assert.truthy(sent[1] == 1001 or sent[1] == 1013)
-    assert.same({ "close " .. sent[1] }, events)
-    c.p = nil
-    c.w.log = {}
+cell("S-WAIT-shut", "DISCONNECTED", { 1013 }, { "close 1013" })
+cell("S-WAIT-shut-older", "DISCONNECTED", { 1001 }, { "close 1001" }, {
+  before = function(c) -- the holder loses its socket and comes back over one that is newer than c.p
+    c.live:lose()
+    c.p = c.w:to_server()
+    c.node = c.w:last("server", "open").node
+    c.live = c.w:to_server()
+    c.live:give(c.live_token)
+    assert.equal("CONNECTED", c.live_node.status)
+    c.p:give(c.live_token)
   end,
+  input = inputs.shut,
 })
 
 -- Server, PRECONNECTED
@@ -460,11 +462,12 @@ cell("S-DISC-heard", "DISCONNECTED", {}, {})
 -- Client, OPEN
 local retries = { asks = true, fresh = true }
 local function local_end(reason) return ("disconnect %q"):format(reason) end
+local function between(c) -- two attempts: the socket is lost, the next one is not there yet
+  c.p:lose()
+  c.p = nil
+end
 cell("C-OPEN-open", "OPEN", function(c) return { c.node.token_local:reveal() } end, { "open" }, {
-  before = function(c)
-    c.p:lose()
-    c.p = nil
-  end,
+  before = between,
   input = function(c) c.p = c.w:from_client() end,
 })
 cell("C-OPEN-half", "PRECONNECTED", function(c) return { c.half } end, {})
@@ -472,26 +475,31 @@ each("C-OPEN", "mirror bad binary big", "OPEN", { 1008 }, { "close 1008" }, retr
 cell("C-OPEN-data", "OPEN", { 1008 }, { "close 1008" }, { input = as_half_or_bad, asks = true })
 cell("C-OPEN-lost", "OPEN", {}, { "close 1006" }, retries)
 cell("C-OPEN-failed", "OPEN", {}, {}, {
-  before = function(c)
-    c.p:lose()
-    c.p = nil
-  end,
+  before = between,
   input = inputs.failed,
   asks = true,
 })
 cell("C-OPEN-late", "OPEN", { 1013 }, { "close 1013" }, retries)
 cell("C-OPEN-send", "OPEN", {}, {}, accepted)
 cell("C-OPEN-disconnect", "DISCONNECTED", { 1000 }, { "close 1000", local_end "local" }, accepted)
+cell("C-OPEN-disconnect-between", "DISCONNECTED", {}, { local_end "local" }, {
+  before = between,
+  input = inputs.disconnect,
+  after = accepted.after,
+})
 cell("C-OPEN-drop", "OPEN", {}, { "close -" }, retries)
+cell("C-OPEN-drop-between", "OPEN", {}, {}, {
+  before = between,
+  input = inputs.drop,
+  after = no_socket.after,
+})
 cell("C-OPEN-giveup", "DISCONNECTED", {}, { local_end "gaveup" }, {
-  before = function(c)
-    c.p:lose()
-    c.p = nil
-  end,
+  before = between,
   input = inputs.giveup,
 })
 cell("C-OPEN-pong", "OPEN", {}, {})
 cell("C-OPEN-shut", "DISCONNECTED", { 1001 }, { "close 1001", local_end "closed" })
+cell("C-OPEN-shut-between", "DISCONNECTED", {}, { local_end "closed" }, { before = between, input = inputs.shut })
 
 -- Client, PRECONNECTED
 cell("C-PRE-again", "CONNECTED", { "queued" }, { "connect" }, {
