@@ -1,6 +1,11 @@
 --- The proposal's own transcript: halves AAAA, BBBB, CCCC, DDDD, message by message; after each step both
--- nodes are as the proposal prints them. (In the third scene it prints OPEN and RECONNECTING for two
--- nodes that know a remote half already: these are PRECONNECTED.)
+-- nodes are as the proposal prints them.
+--
+-- What is looked at are the fields that it prints for that step, and no others. In the third scene ours
+-- differ from it in two places. It prints OPEN and RECONNECTING for two nodes that know a remote half
+-- already: these are PRECONNECTED. And its CLIENT1, which it calls deleted, still shows PRECONNECTED, as
+-- it was left behind: here it is DISCONNECTED, since an application that holds on to it must see, and is
+-- told by `disconnect` ("unknown"), that this session is over.
 
 local wire = require "spec.support.wire"
 
