@@ -15,6 +15,31 @@ local coverage = {}
 
 local function cover(what) coverage[what] = (coverage[what] or 0) + 1 end
 
+-- What the total table of docs/protocol.md lets a status become, and for which reasons a session ends
+-- there. Whatever is not here is a fault, however well the schedule ends otherwise.
+local changes = {
+  server = {
+    ["OPEN->PRECONNECTED"] = true, ["OPEN->DISCONNECTED"] = true,
+    ["PRECONNECTED->CONNECTED"] = true, ["PRECONNECTED->DISCONNECTED"] = true,
+    ["CONNECTED->RECONNECTING"] = true, ["CONNECTED->DISCONNECTED"] = { "peer", "local", "closed" },
+    ["RECONNECTING->CONNECTED"] = true,
+    ["RECONNECTING->DISCONNECTED"] = { "expired", "evicted", "local", "closed" },
+  },
+  client = {
+    ["OPEN->PRECONNECTED"] = true, ["OPEN->DISCONNECTED"] = { "local", "closed", "gaveup" },
+    ["PRECONNECTED->CONNECTED"] = true, ["PRECONNECTED->OPEN"] = true, ["PRECONNECTED->RECONNECTING"] = true,
+    ["PRECONNECTED->DISCONNECTED"] = { "unknown", "local", "closed" },
+    ["CONNECTED->RECONNECTING"] = true, ["CONNECTED->DISCONNECTED"] = { "peer", "local", "closed" },
+    ["RECONNECTING->PRECONNECTED"] = true,
+    ["RECONNECTING->DISCONNECTED"] = { "gaveup", "local", "closed" },
+  },
+}
+
+local function among(list, value)
+  for _, one in ipairs(list) do if one == value then return true end end
+  return false
+end
+
 -- Park and Miller's generator: the same numbers on every Lua.
 local function generator(seed)
   local state = (seed * 7919 + 13) % 2147483646 + 1
@@ -28,17 +53,19 @@ local schedule = {}
 schedule.__index = schedule
 
 local function new(seed)
-  local s = setmetatable({ random = generator(seed), sent = {}, heard = {}, faults = 0 }, schedule)
+  local s = setmetatable({ random = generator(seed), sent = {}, heard = {}, faults = 0, nodes = {} }, schedule)
   s.w = wire.new { server = { resume_window = 60 } }
   s.w.engine:collect_always(false)
   for _, who in ipairs { "server", "client" } do
     s.sent[who], s.heard[who] = 0, {}
     s.w[who]:on("message", function(node, message) s:hear(who, node, message) end)
-    s.w[who]:on("status", function(_, now, before) cover(who .. " " .. before .. "->" .. now) end)
+    s.w[who]:on("status", function(node, now, before, why) s:change(who, node, now, before, why) end)
     s.w[who]:on("disconnect", function(node, reason, unsettled)
-      cover(who .. " disconnect " .. reason)
+      s:over(who, node, reason)
       s:settle(who, node, unsettled)
     end)
+    -- A handler that raises is contained: what the checks in them found is raised by the next step.
+    s.w[who]:on("error", function(_, message) s.found = s.found or message end)
     s.w[who]:on("close", function(_, code) cover(who .. " close " .. tostring(code)) end)
   end
   core.values(s.w.client)[core.down] = { function() s.dial_at = s.w.engine:now() + s.random(3000) / 1000 end }
@@ -50,6 +77,32 @@ local function body(number) return ("%d:%s"):format(number, ("x"):rep(number * 3
 
 local function other(who) return who == "server" and "client" or "server" end
 
+-- A node's status changed: from the one that it had, to one that the table has for it.
+function schedule:change(who, node, now, before, why)
+  local known = self.nodes[node] or { status = before }
+  self.nodes[node] = known
+  if known.status ~= before then error(("%s was %s and left %s"):format(who, known.status, before)) end
+  local change = before .. "->" .. now
+  local reasons = changes[who][change]
+  if not reasons then error(("%s %s is not in the table"):format(who, change)) end
+  if reasons ~= true and not among(reasons, why) then
+    error(("%s %s is not in the table for %q"):format(who, change, tostring(why)))
+  end
+  known.status, known.why = now, why
+  cover(who .. " " .. change)
+end
+
+-- A session ended: once, after the change of status, and for the same reason.
+function schedule:over(who, node, reason)
+  local known = self.nodes[node] or {}
+  if known.status ~= "DISCONNECTED" or known.over then
+    error(("%s disconnect %q in %s"):format(who, reason, tostring(known.status)))
+  end
+  if known.why ~= reason then error(("%s disconnect %q after status %q"):format(who, reason, tostring(known.why))) end
+  known.over = true
+  cover(who .. " disconnect " .. reason)
+end
+
 -- A message came: it must be one that the other end sent, whole, and later than all before it.
 function schedule:hear(who, _, message)
   local number = tonumber(message:match("^(%d+):"))
@@ -58,17 +111,20 @@ function schedule:hear(who, _, message)
   if number <= last then error(("%s heard message %d after %d"):format(who, number, last)) end
   if number > self.sent[other(who)] then error(who .. " heard a message that was never sent") end
   self.heard[who].last = number
-  self.heard[who].count = (self.heard[who].count or 0) + 1
+  self.heard[who][number] = true
   cover(who .. " message")
 end
 
--- What is handed back at the end of a session was not heard by the other end.
+-- What is handed back at the end of a session was not heard by the other end, though later messages may
+-- have been: over the session that came after it.
 function schedule:settle(who, _, unsettled)
-  local last = self.heard[other(who)].last or 0
+  local heard, last = self.heard[other(who)], 0
   for _, entry in ipairs(unsettled) do
     local number = tonumber(entry.message:match("^(%d+):"))
     if entry.message ~= body(number) then error(who .. " got a changed message back") end
-    if number <= last then error(("%s got message %d back, which was heard"):format(who, number)) end
+    if heard[number] then error(("%s got message %d back, which was heard"):format(who, number)) end
+    if number <= last then error(("%s got message %d back after %d"):format(who, number, last)) end
+    last = number
     cover(who .. " unsent")
   end
 end
@@ -175,6 +231,11 @@ function schedule:fault()
   faults[self.random(#faults) + 1](self)
 end
 
+-- Raises what a handler found.
+function schedule:judge()
+  if self.found then error(self.found, 0) end
+end
+
 function schedule:step()
   self:collect()
   if self.dial_at and self.w.engine:now() >= self.dial_at then self:dial() end
@@ -193,6 +254,7 @@ function schedule:step()
     self:fault()
   end
   self.w:turn()
+  self:judge()
 end
 
 -- The network heals: both ends must come to one session that carries messages both ways.
@@ -224,6 +286,7 @@ function schedule:calm()
   if self.heard.client.last == before[1] or self.heard.server.last == before[2] then
     error("a message after the calm did not arrive")
   end
+  self:judge()
 end
 
 local function run(seed)
@@ -235,6 +298,7 @@ local function run(seed)
   end
   s:calm()
   wire.close()
+  s:judge()
   for _, socket in ipairs(s.stale or {}) do s:lose(socket, "server") end
 end
 
