@@ -15,9 +15,9 @@ local function feed(role, list, known, limits)
       if a[key] ~= b[key] then error(("%s: %s, not %s"):format(how, tostring(b[key]), tostring(a[key])), 0) end
     end
   end
-  return stream.cuts(bytes, edges, function(pieces)
+  return stream.cuts(bytes, edges, function(pieces, fast)
     local w = wire.new { server = limits, client = limits }
-    w.engine:collect_always(false)
+    w.engine:collect_always(not fast)
     local p = role == "server" and w:to_server() or w:from_client()
     if known then p:give(HALF) end
     p:pull()

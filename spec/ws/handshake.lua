@@ -58,11 +58,11 @@ local function events_of(w)
   return table.concat(list, ", ")
 end
 
-local function world(o)
+local function world(o, fast)
   local options = { halves = { HALF, HALF } }
   for k, v in pairs(o.limits or {}) do options[k] = v end
   local w = wire.new { server = options, client = options }
-  w.engine:collect_always(false)
+  w.engine:collect_always(not fast)
   if o.any_origin then core.configure(w.server, nil, true) end
   return w
 end
@@ -80,8 +80,8 @@ end
 -- `ending`. Options: limits, any_origin.
 function handshake.ask(bytes, o)
   o = o or {}
-  local got = stream.cuts(bytes, {}, function(pieces)
-    local w = world(o)
+  local got = stream.cuts(bytes, {}, function(pieces, fast)
+    local w = world(o, fast)
     local p = w:to_server(true)
     local raw = ""
     for _, piece in ipairs(pieces) do
@@ -108,7 +108,7 @@ end
 function handshake.answer(make, o)
   o = o or {}
   local function run(cut)
-    local w = world(o)
+    local w = world(o, cut)
     local p = w:from_client(true)
     local got = { raw = "", request = p.head }
     core.values(w.client)[core.down] = {

@@ -115,7 +115,7 @@ end)
 
 describe("ws 2026: tiny fragments exhaust the memory", function()
   both("here a million empty ones take none", function(role)
-    local w, p = stream.session(role)
+    local w, p = stream.session(role, nil, true)
     local options = { fin = false, mask = role == "server" and "\0\0\0\0" }
     p.link:feed((stream.bytes(role, { { frames.TEXT, "", options } })))
     local batch = stream.bytes(role, { { frames.CONTINUATION, "", options } }):rep(10000)
@@ -132,7 +132,7 @@ describe("ws 2026: tiny fragments exhaust the memory", function()
   end)
 
   both("here empty messages and pings between them are heard one by one and forgotten", function(role)
-    local w, p = stream.session(role)
+    local w, p = stream.session(role, nil, true)
     local bytes = stream.bytes(role, { stream.text(""), stream.ping("") })
     for _ = 1, 100 do
       p.link:feed(bytes:rep(100))
@@ -161,7 +161,7 @@ describe("tungstenite 2023: a head that comes in pieces is read from its beginni
 
   both("here a message of 100 KB may come byte by byte", function(role)
     ends(100000, function(n)
-      local w, p = stream.session(role)
+      local w, p = stream.session(role, nil, true)
       local options = { length = n, mask = role == "server" and "\0\0\0\0" }
       p.link:feed((stream.bytes(role, { { frames.TEXT, "", options } })))
       for _ = 1, n do p.link:feed("x") end

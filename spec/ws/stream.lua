@@ -67,10 +67,11 @@ function stream.bytes(role, list)
   return table.concat(out), edges
 end
 
---- A fresh session: the world, the peer that the spec holds, the session's token.
-function stream.session(role, limits)
+--- A fresh session: the world, the peer that the spec holds, the session's token. `fast`: without the
+-- collection after each handler, for what runs a thousand times.
+function stream.session(role, limits, fast)
   local w = wire.new { server = limits, client = limits }
-  w.engine:collect_always(false)
+  w.engine:collect_always(not fast)
   local connect = role == "server" and w.connected_server or w.connected_client
   local p, token = connect(w, HALF)
   w.log = {}
@@ -162,26 +163,27 @@ local function points(size, edges)
   return list
 end
 
---- Calls run(pieces), which must return a result that `same(whole, other, how)` can compare, for the
--- bytes as a whole, in single bytes, and cut in two at each point. Returns the result of the whole.
+--- Calls run(pieces, fast), which must return a result that `same(whole, other, how)` can compare, for
+-- the bytes as a whole, in single bytes, and cut in two at each point. All but the whole are `fast`: they
+-- differ from it in nothing that a collection could. Returns the result of the whole.
 function stream.cuts(bytes, edges, run, same)
-  local whole = run { bytes }
+  local whole = run({ bytes }, false)
   for _, at in ipairs(points(#bytes, edges)) do
-    same(whole, run { bytes:sub(1, at), bytes:sub(at + 1) }, "cut behind byte " .. at)
+    same(whole, run({ bytes:sub(1, at), bytes:sub(at + 1) }, true), "cut behind byte " .. at)
   end
   -- Beyond 256 KiB single bytes are not worth their time: pieces of a prime number.
   local step = #bytes > 262144 and 4093 or 1
   local pieces = {}
   for at = 1, #bytes, step do pieces[#pieces + 1] = bytes:sub(at, at + step - 1) end
-  same(whole, run(pieces), step == 1 and "byte by byte" or "in pieces")
+  same(whole, run(pieces, true), step == 1 and "byte by byte" or "in pieces")
   return whole
 end
 
 --- Feeds a stream to a fresh session of the role in every way and returns what came of it.
 function stream.feed(role, list, limits)
   local bytes, edges = stream.bytes(role, list)
-  return stream.cuts(bytes, edges, function(pieces)
-    local w, p = stream.session(role, limits)
+  return stream.cuts(bytes, edges, function(pieces, fast)
+    local w, p = stream.session(role, limits, fast)
     for _, piece in ipairs(pieces) do
       p.link:feed(piece)
       w:turn()

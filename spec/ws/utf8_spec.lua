@@ -77,7 +77,7 @@ describe("a text", function()
       -- At any distance from the strides in which ASCII is passed, and before more of it.
       for before = 0, 9 do
         local s = ("a"):rep(before) .. bytes .. bytes .. ("b"):rep(9)
-        local w, p = stream.session(role)
+        local w, p = stream.session(role, nil, true)
         p:give(s)
         assert.same({ "text:" .. s }, stream.seen(role, w, p).messages)
         stream.over(w, p)
@@ -104,10 +104,11 @@ describe("a text", function()
       local seen = stream.refused(role, { text("before"), text(bytes), text("after") }, 1007)
       assert.same({ "text:before" }, seen.messages)
       for _, before in ipairs { 1, 5, 6, 7, 8, 31, 32, 64 } do
-        local w, p = stream.session(role)
+        local w, p = stream.session(role, nil, true)
         p:give(("a"):rep(before) .. bytes .. ("b"):rep(20))
         local wrong = stream.seen(role, w, p)
         assert.same({ {}, 1007 }, { wrong.messages, wrong.code })
+        stream.over(w, p)
       end
     end)
 
@@ -122,9 +123,11 @@ describe("a text", function()
       -- A frame that announces more, of which only so much has come.
       local options = { length = 100, mask = role == "server" and "\0\0\0\0" }
       local function so_far(n)
-        local w, p = stream.session(role)
+        local w, p = stream.session(role, nil, true)
         p.link:feed(stream.bytes(role, { { TEXT, "ab" .. bytes:sub(1, n), options } }))
-        return stream.seen(role, w, p).code
+        local code = stream.seen(role, w, p).code
+        stream.over(w, p)
+        return code
       end
       assert.is_nil(so_far(at - 1))
       assert.equal(1007, so_far(at))
@@ -177,6 +180,7 @@ describe("the check of text", function()
     local w, p = stream.session("client")
     p:give(whole)
     assert.is_true(w.log[1].event == "message" and w.log[1][1] == whole)
+    stream.over(w, p)
   end)
 
   it("knows which two bytes can begin a text", function()
@@ -190,7 +194,7 @@ describe("the check of text", function()
     local wrong = {}
     for a = 0, 255 do
       for b = 0, 255 do
-        local w, p = stream.session("client")
+        local w, p = stream.session("client", nil, true)
         p.link:feed("\1\2" .. string.char(a, b)) -- a first fragment
         if (p.link:ending() == nil) ~= allowed(a, b) then wrong[#wrong + 1] = hex(string.char(a, b)) end
         stream.over(w, p)
