@@ -1,7 +1,9 @@
 --- Whatever a callback does, the loop lives: each callback by each thing that it should better not do,
--- over a real socket and in-process. After each, the other sessions still work and nothing is left.
+-- over a real socket and in-process. After each, both ends come to the statuses that docs/protocol.md
+-- has for what was done, the other sessions still work, and nothing is left.
 
 local dop = require "dop"
+local loop = require "dop.loop"
 local real = require "spec.support.real"
 
 local function connected(client)
@@ -9,8 +11,9 @@ local function connected(client)
 end
 
 -- For each callback: install(s, fn) makes it call `fn(node)`, provoke(s) makes it happen. `s` has the
--- server, the client of which it is about, and where errors are collected; `late` callbacks need no
--- session before.
+-- server, the client of which it is about, and where errors are collected; `early` callbacks need no
+-- session before. `over`: the session has ended formally by then. `options` are the server's. `one_url`: it
+-- is the same over all URLs, and one of them is enough.
 local callbacks = {}
 
 local function event_of(side, event, provoke, early)
@@ -38,6 +41,7 @@ for _, side in ipairs { "server", "client" } do
   event_of(side, "reconnecting", drop)
   event_of(side, "reconnect", drop)
   event_of(side, "disconnect", function(s) s.client.node:disconnect() end)
+  callbacks[#callbacks].over = true
 end
 event_of("client", "drain", function(s)
   repeat until not s.client:send("fill")
@@ -60,6 +64,65 @@ for _, side in ipairs { "server", "client" } do
     end,
   }
 end
+-- A session that the server forgets: its client is let in again only after that.
+local function forgotten(name, options)
+  callbacks[#callbacks + 1] = {
+    name = "server disconnect, " .. name,
+    options = options,
+    one_url = true,
+    install = function(s, fn)
+      local told
+      s.server:on("disconnect", function(node, reason)
+        if node == s.node then assert(reason == name) end
+        told = true
+        return fn(node)
+      end)
+      s.authorize = function() return told, 503 end
+    end,
+    provoke = drop,
+  }
+end
+forgotten("expired", { resume_window = 0.01 })
+forgotten("evicted", { max_detached = 0 })
+
+-- Handlers of the node itself, and handlers for one time.
+local function other_handler(name, object_of, how, event, provoke, over)
+  callbacks[#callbacks + 1] = {
+    name = name,
+    over = over,
+    one_url = true,
+    install = function(s, fn)
+      local object = object_of(s)
+      object[how](object, event, fn)
+    end,
+    provoke = provoke,
+  }
+end
+local function say(s) s.client:send("a message") end
+local function answer(s) s.node:send("a message") end
+local function leave(s) s.client.node:disconnect() end
+other_handler("server node message", function(s) return s.node end, "on", "message", say)
+other_handler("client node message", function(s) return s.client.node end, "on", "message", answer)
+other_handler("server node reconnecting, once", function(s) return s.node end, "once", "reconnecting", drop)
+other_handler("client node disconnect", function(s) return s.client.node end, "on", "disconnect", leave, true)
+other_handler("server message, once", function(s) return s.server end, "once", "message", say)
+callbacks[#callbacks + 1] = {
+  name = "retry before the first CONNECTED",
+  one_url = true,
+  early = true,
+  install = function(s, fn)
+    local asked = 0
+    s.authorize = function()
+      asked = asked + 1
+      return asked > 1, 503
+    end
+    s.retry = function()
+      fn()
+      return 0.005
+    end
+  end,
+  provoke = begin,
+}
 callbacks[#callbacks + 1] = {
   name = "authorize",
   early = true,
@@ -68,6 +131,7 @@ callbacks[#callbacks + 1] = {
 }
 callbacks[#callbacks + 1] = {
   name = "retry",
+  one_url = true,
   install = function(s, fn)
     s.retry = function()
       fn()
@@ -78,12 +142,14 @@ callbacks[#callbacks + 1] = {
 }
 callbacks[#callbacks + 1] = {
   name = "a timer",
+  one_url = true,
   unreported = true,
   install = function(_, fn) dop.timer(0.001, fn) end,
   provoke = function() end,
 }
 callbacks[#callbacks + 1] = {
   name = "a coroutine",
+  one_url = true,
   unreported = true,
   may_yield = true,
   install = function(_, fn)
@@ -95,13 +161,74 @@ callbacks[#callbacks + 1] = {
   provoke = function() end,
 }
 
--- What is done in it. `fn(s, node)`; `raises`: what the report must say. `ends`: whose server is gone.
+-- --- the end: what both ends come to, by kind of action ---
+
+-- What the server has of the client that it is about: the statuses of its nodes.
+local function statuses(s)
+  local list = {}
+  for _, node in ipairs(s.server:nodes()) do
+    if node ~= s.bystander then list[#list + 1] = node.status end
+  end
+  return list
+end
+
+local function only(list, status)
+  for _, one in ipairs(list) do if one ~= status then return false end end
+  return true
+end
+
+local ends = {}
+
+-- Nothing, or a socket, was lost: both ends are CONNECTED by the same token, if it was not over before.
+function ends.together(s)
+  local client = s.client.node
+  if s.over then return client.status == "DISCONNECTED" and #statuses(s) == 0 end
+  if client.status ~= "CONNECTED" then return false end
+  for _, node in ipairs(s.server:nodes()) do
+    if node.status == "CONNECTED" and node.token == client.token then return true end
+  end
+end
+
+-- The client's session is over. Its server was told if the client was CONNECTED; else it may have to
+-- wait out its window.
+function ends.client(s)
+  if not s.client.closed or s.client.node.status ~= "DISCONNECTED" then return false end
+  return #statuses(s) == 0 or not s.told and only(statuses(s), "RECONNECTING")
+end
+
+-- The server closed: that is no formal end for its clients.
+function ends.server(s)
+  local status = s.client.node.status
+  return s.server.closed and #s.server:nodes() == 0 and s.bystander.status == "DISCONNECTED" and
+    (s.over and status == "DISCONNECTED" or not s.over and (status == "OPEN" or status == "RECONNECTING"))
+end
+
+function ends.both(s)
+  return s.server.closed and #s.server:nodes() == 0 and s.client.closed and s.client.node.status == "DISCONNECTED"
+end
+
+-- The node was ended. A client that did not hear of it formally begins a new session.
+function ends.node(s)
+  if s.acted.status ~= "DISCONNECTED" then return false end
+  return ends.client(s) or s.acted.transport == s.server and ends.together(s)
+end
+
+-- What is done in it. `fn(s, node)`; `raises`: what the report must say; `ends`: whose server is gone;
+-- `to`: the end, if it is not that both are together.
 local actions = {
-  { name = "closes the client", fn = function(s) s.client:close() end },
-  { name = "closes the server", ends = true, fn = function(s) s.server:close() end },
+  {
+    name = "closes the client",
+    to = ends.client,
+    fn = function(s)
+      s.told = s.client.node.status == "CONNECTED"
+      s.client:close()
+    end,
+  },
+  { name = "closes the server", ends = true, to = ends.server, fn = function(s) s.server:close() end },
   {
     name = "closes both, twice",
     ends = true,
+    to = ends.both,
     fn = function(s)
       for _ = 1, 2 do
         s.server:close()
@@ -111,6 +238,7 @@ local actions = {
   },
   {
     name = "disconnects the node",
+    to = ends.node,
     fn = function(s, node)
       node:disconnect()
       s.refused = { node:disconnect() }
@@ -119,6 +247,7 @@ local actions = {
   },
   {
     name = "disconnects the peer's node",
+    to = ends.client,
     fn = function(s)
       for _, node in ipairs(s.server:nodes()) do
         if node ~= s.bystander then node:disconnect() end
@@ -139,6 +268,7 @@ local actions = {
   },
   {
     name = "sends, drops and disconnects",
+    to = ends.node,
     fn = function(_, node)
       node:send("one")
       node:drop()
@@ -183,8 +313,8 @@ local actions = {
   {
     name = "steps the loop",
     fn = function(s)
-      local loop = dop.loop()
-      s.nested = { pcall(loop.step, loop) }
+      local ours = dop.loop()
+      s.nested = { pcall(ours.step, ours) }
     end,
     check = function(s)
       assert.is_false(s.nested[1])
@@ -205,12 +335,16 @@ local actions = {
   },
 }
 
--- A server that echoes, with a session that has nothing to do with it all.
-local function stage(url)
+-- A server that echoes, with a session that has nothing to do with it all. A collection after each
+-- handler is for the callback that it is about and what it leads to: the rest goes without.
+local function stage(url, options)
   local s = { errors = {}, url = url }
+  options = options or {}
+  loop.engine():collect_always(false)
   s.server = real.listen {
     url = url:gsub("spec$", "stage"),
-    resume_window = 2,
+    resume_window = options.resume_window or 2,
+    max_detached = options.max_detached,
     authorize = function(...)
       if s.authorize then return s.authorize(...) end
       return true
@@ -224,6 +358,7 @@ local function stage(url)
   -- Echoes by a handler of its own, so that nobody takes it off by accident.
   s.bystander:on("message", function(node, message) node:send(message) end)
   s.server:on("error", function(_, message) s.errors[#s.errors + 1] = message end)
+  loop.engine():collect_always(true)
   return s
 end
 
@@ -248,13 +383,15 @@ local function echoes(client, what)
 end
 
 local function try(url, callback, action)
-  local s = stage(url)
+  local s = stage(url, callback.options)
+  s.over = callback.over
   local called = 0
   local function fn(node)
     -- The first time only, and never for the session that has nothing to do with it.
     if called > 0 or node == s.bystander then return true end
     called = called + 1
     if type(node) ~= "userdata" or not s.client then node = s.client.node end
+    s.acted = node
     action.fn(s, node)
     return true
   end
@@ -284,13 +421,14 @@ local function try(url, callback, action)
     assert.truthy(s.errors[1]:find(action.raises, 1, true), s.errors[1])
   end
   if action.check then action.check(s) end
+  real.wait("the end of both", function() return (action.to or ends.together)(s) end)
+  loop.engine():collect_always(false)
   -- The loop and the others live.
   if not action.ends then
     echoes(s.other, "still here")
     assert.equal("CONNECTED", s.bystander.status)
     s.authorize = nil
-    local fresh = real.connect(s.server)
-    connected(fresh)
+    connected(real.connect(s.server))
   end
   local ticked
   dop.timer(0, function() ticked = true end)
@@ -299,17 +437,25 @@ end
 
 for _, url in ipairs { "ws://127.0.0.1:0/dop", "local:spec" } do
   for _, callback in ipairs(callbacks) do
-    describe(callback.name .. " over " .. url, function()
-      after_each(real.close)
+    local elsewhere = callback.one_url and url:find("^local:")
+    if not elsewhere then describe(callback.name .. " over " .. url, function()
+      local before
+      setup(function() before = real.registry_count() end)
+      after_each(function()
+        real.close()
+        loop.engine():collect_always(true)
+      end)
+      -- After all of them: a count takes longer than most of these specs.
+      teardown(function() assert.equal(before, real.registry_count(), "something is kept for ever") end)
 
       for _, action in ipairs(actions) do
         -- What nobody takes goes to stderr: those have specs below.
-        local elsewhere = action.raises and callback.unreported
-        if not elsewhere and not (action.yields and callback.may_yield) then
+        local unheard = action.raises and callback.unreported
+        if not unheard and not (action.yields and callback.may_yield) then
           it(action.name, function() try(url, callback, action) end)
         end
       end
-    end)
+    end) end
   end
 end
 

@@ -20,7 +20,7 @@ function real.wait(what, condition, seconds)
   end)
   local function poll()
     if condition() or late then return dop.stop() end
-    real.poll = dop.timer(0.002, poll)
+    real.poll = dop.timer(0.001, poll)
   end
   if not condition() then
     poll()
@@ -267,7 +267,7 @@ function real.close()
   local function check()
     local sockets = 0
     for _, transport in ipairs(open) do sockets = sockets + transport:stats().sockets end
-    if sockets == 0 then deadline:stop() else dop.timer(0.002, check) end
+    if sockets == 0 then deadline:stop() else dop.timer(0.001, check) end
   end
   check()
   dop.run()
