@@ -146,9 +146,10 @@ static int emit(lua_State *L, struct delivery *d, struct dop_transport *t, int s
 
 /* --- events --- */
 
-static void push_unsettled(lua_State *L, struct dop_queue *q) {
+static void push_unsettled(lua_State *L, struct dop_event *ev) {
+  struct dop_queue *q = &ev->unsettled;
   struct dop_message m;
-  int i = 0;
+  uint32_t i = 0;
   lua_createtable(L, (int)q->count, 0);
   while (dop_queue_front(q, &m)) {
     lua_createtable(L, 0, 3);
@@ -156,9 +157,9 @@ static void push_unsettled(lua_State *L, struct dop_queue *q) {
     lua_setfield(L, -2, "message");
     lua_pushstring(L, m.kind == DOP_TEXT ? "text" : "binary");
     lua_setfield(L, -2, "kind");
-    lua_pushliteral(L, "unsent");
+    lua_pushstring(L, i >= ev->written ? "unsent" : ev->settled ? "undelivered" : "unknown");
     lua_setfield(L, -2, "fate");
-    lua_rawseti(L, -2, ++i);
+    lua_rawseti(L, -2, (int)++i);
     dop_queue_pop(q);
   }
 }
@@ -181,12 +182,12 @@ static int push_arguments(lua_State *L, struct dop_event *ev) {
     lua_createtable(L, 0, 2);
     lua_pushnumber(L, (lua_Number)ev->elapsed / 1000);
     lua_setfield(L, -2, "away");
-    lua_pushinteger(L, 0);
+    lua_pushinteger(L, (lua_Integer)ev->written);
     lua_setfield(L, -2, "replayed");
     return 1;
   case DOP_EVENT_DISCONNECT:
     lua_pushstring(L, ev->why);
-    push_unsettled(L, &ev->unsettled);
+    push_unsettled(L, ev);
     return 2;
   case DOP_EVENT_STATUS:
     lua_pushstring(L, dop_status_name(ev->now));

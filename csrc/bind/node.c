@@ -173,6 +173,17 @@ static int get_status(lua_State *L) {
   return 1;
 }
 
+static int get_lossless(lua_State *L) {
+  lua_pushboolean(L, dop_check_node(L, 1)->account != NULL);
+  return 1;
+}
+
+/* Messages that were written and that the peer is not known to have delivered. */
+static int get_unacked(lua_State *L) {
+  lua_pushinteger(L, dop_node_unacked(dop_check_node(L, 1)));
+  return 1;
+}
+
 static int get_token(lua_State *L) {
   dop_push_token(L, dop_check_node(L, 1)->token);
   return 1;
@@ -267,7 +278,9 @@ static const luaL_Reg node_meta[] = {
 static const luaL_Reg node_methods[] = {{"send", node_send},     {"disconnect", node_disconnect},
                                         {"drop", node_drop},     {"pause", node_pause},
                                         {"resume", node_resume}, {NULL, NULL}};
-static const luaL_Reg node_getters[] = {{"status", get_status},
+static const luaL_Reg node_getters[] = {{"lossless", get_lossless},
+                                        {"unacked", get_unacked},
+                                        {"status", get_status},
                                         {"token", get_token},
                                         {"token_local", get_token_local},
                                         {"token_remote", get_token_remote},

@@ -44,6 +44,9 @@ static int transport_new(lua_State *L) {
   t->app = box;
   box->host = h;
   dop_host_ref(h);
+  lua_getfield(L, 3, "lossless");
+  t->lossless = lua_toboolean(L, -1) != 0;
+  lua_pop(L, 1);
   lua_getfield(L, 3, "halves");
   for (int i = 1; lua_istable(L, -1) && i <= (int)lua_rawlen(L, -1); i++) {
     size_t len;

@@ -103,7 +103,7 @@ static void gone(struct end *e) {
 static int take(struct end *e, struct dop_message *m) {
   struct dop_socket *s = &e->socket;
   if (!dop_queue_front(&e->in, m)) return 0;
-  if (m->len > s->transport->limits.max_message) {
+  if (m->len > (size_t)s->transport->limits.max_message + 2 * s->lossless) {
     dop_node_part(s, 1009, "PROTOCOL", "The message is longer than the limit.");
     return -1;
   }
@@ -120,6 +120,7 @@ static int take(struct end *e, struct dop_message *m) {
 static int end_next(struct dop_socket *s, struct dop_message *m) {
   struct end *e = as_end(s);
   put_away(e);
+  dop_node_delivered(s);
   if (e->pong_due) {
     e->pong_due = 0;
     dop_node_pong(s, (const char *)e->pong, DOP_PROBE_LEN);
@@ -180,6 +181,12 @@ static struct end *new_end(struct dop_transport *t, const char *name) {
   return e;
 }
 
+/* By flag, as there is no upgrade; a session keeps the dialect that it began with. */
+static unsigned speaks_lossless(const struct dop_transport *client,
+                                const struct dop_transport *server) {
+  return client->lossless && server->lossless && !dop_transport_keeps_plain(client);
+}
+
 int dop_inproc_connect(struct dop_transport *client, struct dop_transport *server,
                        const char *name) {
   if (server->pending_count >= server->limits.max_pending || server->closed) return -1;
@@ -191,6 +198,7 @@ int dop_inproc_connect(struct dop_transport *client, struct dop_transport *serve
   }
   c->peer = s;
   s->peer = c;
+  c->socket.lossless = s->socket.lossless = speaks_lossless(client, server);
   s->asked = 1;
   if (!server->ask) {
     dop_inproc_allow(&s->socket);

@@ -121,14 +121,16 @@ void dop_link_forget_request(struct dop_link *l) {
   dop_link_free_upgrade(l);
 }
 
-/* Whether the client offered plain DOP among its subprotocols, which may stand in several lines. */
-static int offers_dop(const struct dop_head *head) {
+/* Whether the client offered this subprotocol; offers may stand in several lines. */
+static int offers(const struct dop_head *head, const char *protocol) {
   for (unsigned i = 0; i < head->count; i++)
     if (dop_span_is(head->fields[i].name, "Sec-WebSocket-Protocol") &&
-        dop_span_has_token(head->fields[i].value, "dop", 0))
+        dop_span_has_token(head->fields[i].value, protocol, 0))
       return 1;
   return 0;
 }
+
+static const char lossless[] = "dop.r1";
 
 void dop_link_allow(struct dop_link *l) {
   struct dop_transport *t = l->socket.transport;
@@ -139,7 +141,11 @@ void dop_link_allow(struct dop_link *l) {
     dop_link_refuse(l, 503, NULL, "No room for a session.\n");
     return;
   }
-  if (dop_upgrade_write_accept(dop_link_out(l), req.key, offers_dop(&req.head) ? "dop" : NULL)) {
+  l->socket.lossless = t->lossless && offers(&req.head, lossless);
+  if (dop_upgrade_write_accept(dop_link_out(l), req.key,
+                               l->socket.lossless         ? lossless
+                               : offers(&req.head, "dop") ? "dop"
+                                                          : NULL)) {
     dop_node_end(n, 0, "no memory");
     dop_link_die(l, 0);
     return;
@@ -156,7 +162,10 @@ struct dop_link *dop_link_dial(struct dop_transport *t, const char *host, const 
   if (!l) return NULL;
   if (t->engine->random(t->engine->random_ctx, raw, sizeof raw) == 0) {
     l->upgrade->key[dop_base64(raw, sizeof raw, l->upgrade->key)] = 0;
-    if (dop_upgrade_write_request(dop_link_out(l), host, target, l->upgrade->key, "dop", headers) ==
+    /* In this order: some servers select the first one without knowing it. */
+    l->upgrade->offered = t->lossless && !dop_transport_keeps_plain(t);
+    const char *offer = l->upgrade->offered ? "dop, dop.r1" : "dop";
+    if (dop_upgrade_write_request(dop_link_out(l), host, target, l->upgrade->key, offer, headers) ==
         0)
       return l;
   }
@@ -170,21 +179,26 @@ static int hear_response(struct dop_link *l, size_t len) {
   struct dop_head head;
   struct dop_span protocol;
   const char *why = NULL;
-  if (dop_upgrade_parse_response(&head, l->input, len, limits(l)->max_fields, l->upgrade->key,
-                                 &protocol, &why)) {
+  int speaks_lossless = 0;
+  int failed = dop_upgrade_parse_response(&head, l->input, len, limits(l)->max_fields,
+                                          l->upgrade->key, &protocol, &why);
+  if (!failed && protocol.data)
+    speaks_lossless = l->upgrade->offered && dop_span_has_token(protocol, lossless, 0);
+  if (failed) {
     char told[128];
     if (head.status && head.status != 101) {
       snprintf(told, sizeof told, "the server answered with status %u: %s", head.status, why);
       why = told;
     }
     dop_link_lost(l, "UPGRADE", why);
-  } else if (protocol.data && !dop_span_has_token(protocol, "dop", 0)) {
+  } else if (protocol.data && !dop_span_has_token(protocol, "dop", 0) && !speaks_lossless) {
     dop_link_lost(l, "UPGRADE", "the server selected a subprotocol that was not offered");
   } else if (!dop_transport_awaits_socket(t)) {
     dop_link_die(l, 0); /* nobody waits for it any more */
   } else {
     dop_link_skip(l, len);
     dop_link_free_upgrade(l);
+    l->socket.lossless = speaks_lossless;
     dop_link_begin(l, t->current);
   }
   return 1;

@@ -319,8 +319,8 @@ static int next_frame(struct dop_link *l, struct dop_message *m) {
   /* What crosses our close frame is of no use, but may be as long as it was allowed to be. */
   int early = l->state == DOP_LINK_OPEN && (!n || n->status != DOP_CONNECTED);
   struct dop_ws_item item;
-  size_t used = dop_ws_next(&l->ws, l->input, l->input_len,
-                            early ? EARLY_MAX : limits(l)->max_message, &item);
+  size_t most = early ? EARLY_MAX : (size_t)limits(l)->max_message + 2 * l->socket.lossless;
+  size_t used = dop_ws_next(&l->ws, l->input, l->input_len, most, &item);
   dop_link_skip(l, used);
   switch (item.type) {
   case DOP_WS_MORE:
@@ -344,6 +344,7 @@ static int link_next(struct dop_socket *s, struct dop_message *m) {
     l->input_len = l->in.len;
     l->borrowed = 0;
   }
+  dop_node_delivered(s); /* or so it was, when this is not the first call */
   /* What the last step did to the session is told before the next one is taken. */
   while (l->input && !s->paused && !engine(l)->first) {
     int found;

@@ -8,6 +8,7 @@ struct dop_upgrade {
   size_t seen;           /* bytes of the head that were looked at */
   struct dop_bytes head; /* a server keeps the request for the application */
   char key[25];          /* a client's Sec-WebSocket-Key */
+  unsigned offered : 1;  /* a client offered dop.r1 */
 };
 
 /* The part of a new link that both roles share. NULL without memory. */

@@ -2,6 +2,7 @@
  * section 1). Each function is one step of the protocol. Owns nothing. */
 #include <string.h>
 
+#include "session/lossless.h"
 #include "session/node_private.h"
 
 #define INSTRUCTION_MAX 1024 /* bytes of any message before CONNECTED */
@@ -11,28 +12,37 @@ static void refuse(struct dop_node *n, const char *why) {
   dop_node_part(n->socket, 1008, "PROTOCOL", why);
 }
 
-/* Both ends confirmed: the halves become the session's token (protocol, "Merge"). */
-static void connect_node(struct dop_node *n) {
+/* Whoever relays the halves of two of his own sockets to each other makes two equal tokens: the
+ * session that is there is not touched. */
+static int is_taken(const struct dop_node *n, const struct dop_token *token) {
+  return dop_directory_find(&n->transport->directory, token->text, token->len) != NULL;
+}
+
+/* The halves become the session's token (protocol, "Merge"), under which it is registered. 0, or
+ * -1: the socket was given up. */
+static int name_session(struct dop_node *n) {
   struct dop_transport *t = n->transport;
   struct dop_token *token = dop_token_merge(n->local, n->remote);
-  if (!token) {
-    dop_node_part(n->socket, 1011, "ENOMEM", "no memory for a session");
-    return;
-  }
-  /* Whoever relays the halves of two of his own sockets to each other makes two equal tokens: the
-   * session that is there is not touched. */
-  if (dop_directory_find(&t->directory, token->text, token->len)) {
+  if (token && is_taken(n, token)) {
     dop_token_free(token);
     refuse(n, "these halves make the token of another session");
-    return;
+    return -1;
   }
   n->token = token;
-  if (dop_directory_add(&t->directory, n)) {
-    n->token = NULL;
-    dop_token_free(token);
-    dop_node_part(n->socket, 1011, "ENOMEM", "no memory for a session");
-    return;
-  }
+  if (token && (!n->socket->lossless || dop_account_open(n) == 0) &&
+      dop_directory_add(&t->directory, n) == 0)
+    return 0;
+  dop_account_free(n);
+  dop_token_free(token);
+  n->token = NULL;
+  dop_node_part(n->socket, 1011, "ENOMEM", "no memory for a session");
+  return -1;
+}
+
+/* Both ends confirmed. */
+static void connect_node(struct dop_node *n) {
+  struct dop_transport *t = n->transport;
+  if (!n->token && name_session(n)) return;
   dop_token_free(n->local);
   dop_token_free(n->remote);
   n->local = n->remote = NULL;
@@ -42,7 +52,22 @@ static void connect_node(struct dop_node *n) {
   dop_node_set_status(n, DOP_CONNECTED, NULL);
   dop_engine_event(t, n, DOP_EVENT_CONNECT, NULL);
   n->socket->ops->connected(n->socket);
-  dop_node_pump(n);
+  if (!n->account || dop_lossless_begin(n) == 0) dop_node_pump(n);
+}
+
+/* A lossless session came to a server that speaks plain DOP only: it cannot go on there. */
+static void begin_plain(struct dop_node *n) {
+  struct dop_transport *t = n->transport;
+  struct dop_socket *s = n->socket;
+  struct dop_node *fresh = dop_node_new(t);
+  if (!fresh) {
+    dop_node_part(s, 1011, "ENOMEM", "no memory for a session");
+    return;
+  }
+  dop_node_hand_over(n, fresh);
+  fresh->status = DOP_OPEN;
+  dop_node_end(n, 1000, "unknown");
+  dop_node_say(fresh, fresh->local);
 }
 
 void dop_node_open(struct dop_node *n, struct dop_socket *s) {
@@ -50,7 +75,12 @@ void dop_node_open(struct dop_node *n, struct dop_socket *s) {
   n->socket_number = s->number;
   s->node = n;
   dop_engine_event(n->transport, n, DOP_EVENT_OPEN, NULL);
-  dop_node_say(n, n->token ? n->token : n->local);
+  if (!n->account)
+    dop_node_say(n, n->token ? n->token : n->local);
+  else if (s->lossless)
+    dop_resume_ask(n);
+  else
+    begin_plain(n);
 }
 
 /* Keeps the peer's half: PRECONNECTED. 0, or -1 when it was refused. */
@@ -73,13 +103,27 @@ static int take_half(struct dop_node *n, const struct dop_message *m) {
   return 0;
 }
 
+/* A half on a lossless socket: from here on the session could come back by its token alone, so it
+ * is registered before the half is answered. */
+static void server_takes_half(struct dop_node *n, const struct dop_message *m) {
+  if (take_half(n, m)) return;
+  if (n->socket->lossless && name_session(n)) return;
+  dop_node_say(n, n->local);
+}
+
 /* First message on a server's socket: a session's token, or a half. */
 static void server_hears_first(struct dop_node *n, const struct dop_message *m) {
   struct dop_node *holder = dop_directory_find(&n->transport->directory, m->data, m->len);
-  if (n->claims)
+  uint64_t attempt, h;
+  size_t len = n->socket->lossless ? dop_r1_parse_resume(m->data, m->len, &attempt, &h) : 0;
+  if (len)
+    dop_resume_hear(n, m, len, attempt, h);
+  else if (holder && (holder->account || n->socket->lossless))
+    refuse(n, "a session keeps its dialect");
+  else if (n->claims)
     refuse(n, "nothing may be said while the session's holder is asked");
   else if (!holder) {
-    if (take_half(n, m) == 0) dop_node_say(n, n->local);
+    server_takes_half(n, m);
   } else if (holder->status == DOP_RECONNECTING)
     dop_node_adopt(holder, n);
   else
@@ -108,14 +152,7 @@ static void begin_anew(struct dop_node *n) {
   }
   dop_token_free(fresh->local);
   fresh->local = local;
-  fresh->remote = n->remote;
-  n->remote = NULL;
-  fresh->status = DOP_PRECONNECTED;
-  fresh->socket = s;
-  fresh->socket_number = s->number;
-  s->node = fresh;
-  n->socket = NULL;
-  t->current = fresh;
+  dop_node_hand_over(n, fresh);
   dop_node_end(n, 1000, "unknown");
   if (dop_node_say(fresh, fresh->local) == 0) connect_node(fresh);
 }
@@ -133,9 +170,19 @@ static void client_hears_answer(struct dop_node *n, const struct dop_message *m)
   }
 }
 
-int dop_node_hear(struct dop_socket *s, const struct dop_message *m) {
+void dop_node_delivered(struct dop_socket *s) {
+  if (s->node && s->node->account) dop_lossless_delivered(s->node);
+}
+
+int dop_node_hear(struct dop_socket *s, struct dop_message *m) {
   struct dop_node *n = s->node;
   if (!n) return 0;
+  if (n->status == DOP_CONNECTED && n->account) {
+    dop_node_ref(n);
+    int data = dop_lossless_hear(n, m);
+    dop_node_unref(n);
+    return data;
+  }
   if (n->status == DOP_CONNECTED) {
     if (m->kind != DOP_TEXT || !dop_token_is(n->token, m->data, m->len)) return 1;
     struct dop_transport *t = n->transport;
@@ -148,8 +195,8 @@ int dop_node_hear(struct dop_socket *s, const struct dop_message *m) {
     refuse(n, "a binary message before the session is CONNECTED");
   else if (m->len > INSTRUCTION_MAX)
     refuse(n, "more than 1024 bytes before the session is CONNECTED");
-  else if (n->status == DOP_PRECONNECTED && n->token)
-    client_hears_answer(n, m);
+  else if (n->status == DOP_PRECONNECTED && n->token && n->transport->role == DOP_CLIENT)
+    n->account ? dop_resume_answer(n, m) : client_hears_answer(n, m);
   else if (n->status == DOP_PRECONNECTED)
     hears_confirmation(n, m);
   else if (n->token) /* RECONNECTING */

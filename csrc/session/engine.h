@@ -54,6 +54,8 @@ struct dop_event {
   struct dop_node *node;      /* with a reference; NULL for DOWN */
   struct dop_socket *socket;  /* with a reference; for REQUEST */
   uint64_t elapsed;           /* ms; RECONNECT: without a socket, DOWN: CONNECTED before it */
+  uint32_t written;           /* of DISCONNECT: so many of them were written ... */
+  unsigned settled : 1;       /* ... and are known not to have been delivered */
   struct dop_queue unsettled; /* messages that were accepted and never written */
   char code_name[24];         /* an error code of docs/api.md, or "" */
   char why[128];              /* a word or a sentence, UTF-8 */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "session/lossless.h"
 #include "session/node_private.h"
 
 const char *dop_status_name(enum dop_status s) {
@@ -15,7 +16,7 @@ static void window_passed(struct dop_timer *timer) {
   dop_node_end(DOP_CONTAINER(timer, struct dop_node, window), 1000, "expired");
 }
 
-static struct dop_token *first_half(struct dop_transport *t) {
+struct dop_token *dop_node_fresh_half(struct dop_transport *t) {
   struct dop_message m;
   if (!dop_queue_front(&t->halves, &m))
     return dop_token_random(t->engine->random, t->engine->random_ctx);
@@ -27,7 +28,7 @@ static struct dop_token *first_half(struct dop_transport *t) {
 struct dop_node *dop_node_new(struct dop_transport *t) {
   struct dop_node *n = dop_zalloc(sizeof *n);
   if (!n) return NULL;
-  n->local = first_half(t);
+  n->local = dop_node_fresh_half(t);
   if (!n->local) {
     dop_free(n);
     return NULL;
@@ -49,6 +50,8 @@ void dop_node_unref(struct dop_node *n) {
   dop_token_free(n->local);
   dop_token_free(n->remote);
   dop_token_free(n->token);
+  dop_token_free(n->principal);
+  dop_account_free(n);
   dop_queue_dispose(&n->queue);
   if (t->current == n) t->current = NULL;
   dop_free(n);
@@ -138,18 +141,30 @@ void dop_node_end(struct dop_node *n, unsigned code, const char *why) {
   struct dop_socket *s = n->socket;
   if (n->status == DOP_DISCONNECTED) return;
   dop_node_ref(n);
+  if (n->account && s) dop_lossless_acknowledge(n);
+  s = n->socket; /* saying that may have cost it */
+  if (n->status == DOP_DISCONNECTED) {
+    dop_node_unref(n);
+    return;
+  }
   if (s) {
     s->node = NULL;
     n->socket = NULL;
     report_close(n, code, NULL, why);
   }
   dop_timers_disarm(&t->engine->timers, &n->window);
+  if (n->account) dop_timers_disarm(&t->engine->timers, &n->account->timer);
   dop_claim_withdraw(n);
   if (n->token) dop_directory_remove(&t->directory, n);
+  if (n->account && t->role == DOP_SERVER) dop_resume_bury(n);
   dop_node_unlist(n); /* while the queue still counts */
   dop_node_set_status(n, DOP_DISCONNECTED, why);
   if (n->connected || t->role == DOP_CLIENT) {
     struct dop_event *ev = dop_engine_event(t, n, DOP_EVENT_DISCONNECT, why);
+    if (ev && n->account) {
+      ev->written = (uint32_t)(n->account->written - n->account->acked);
+      ev->settled = n->account->settled;
+    }
     if (ev) dop_queue_move(&n->queue, &ev->unsettled);
     t->disconnects++;
   }
@@ -161,7 +176,7 @@ void dop_node_end(struct dop_node *n, unsigned code, const char *why) {
 /* A client that lost its socket before it was CONNECTED begins again with another half: the old one
  * was heard, and may be known to whoever listened. */
 static void begin_again(struct dop_node *n, const char *why) {
-  struct dop_token *fresh = first_half(n->transport);
+  struct dop_token *fresh = dop_node_fresh_half(n->transport);
   dop_token_free(n->remote);
   n->remote = NULL;
   if (fresh) {
@@ -181,6 +196,7 @@ static void detach(struct dop_node *n, const char *why) {
   n->remote = NULL;
   int was_connected = n->status == DOP_CONNECTED;
   if (was_connected) n->since = t->engine->now;
+  if (n->account) dop_timers_disarm(&t->engine->timers, &n->account->timer);
   if (n->status != DOP_RECONNECTING) dop_node_set_status(n, DOP_RECONNECTING, why);
   if (was_connected) dop_engine_event(t, n, DOP_EVENT_RECONNECTING, why);
   if (t->role == DOP_CLIENT) return;
@@ -191,24 +207,67 @@ static void detach(struct dop_node *n, const char *why) {
     return;
   }
   dop_node_list(n, 1);
-  if (dop_timers_arm(&t->engine->timers, &n->window, t->engine->now + t->limits.resume_window)) {
+  /* Who never was CONNECTED is waited for only as long as a handshake takes. */
+  uint64_t window = n->connected ? t->limits.resume_window : t->limits.handshake_timeout;
+  if (dop_timers_arm(&t->engine->timers, &n->window, t->engine->now + window)) {
     dop_node_end(n, 1000, "no memory to wait for a reconnection");
     return;
   }
   enforce_caps(t);
 }
 
+/* A lossless session that cannot go on: what the peer did not settle is unknown. A client goes on
+ * dialling with a new node, unless another holder took the session. */
+static void lose_session(struct dop_node *n, unsigned code, const char *why) {
+  struct dop_transport *t = n->transport;
+  int closing = n->account->closing, taken = code == 4001;
+  dop_node_end(n, code, closing ? "local" : taken ? "taken" : why);
+  if (t->role != DOP_CLIENT) return;
+  if (closing || taken)
+    dop_transport_finish(t);
+  else if (dop_transport_begin(t))
+    dop_transport_finish(t);
+}
+
+void dop_node_supersede(struct dop_node *n, unsigned code, const char *why) {
+  struct dop_transport *t = n->transport;
+  int was_connected = n->status == DOP_CONNECTED;
+  n->socket->node = NULL;
+  n->socket = NULL;
+  report_close(n, code, NULL, why);
+  dop_timers_disarm(&t->engine->timers, &n->account->timer);
+  if (was_connected) n->since = t->engine->now;
+  dop_node_set_status(n, DOP_RECONNECTING, why);
+  if (was_connected) dop_engine_event(t, n, DOP_EVENT_RECONNECTING, why);
+}
+
+void dop_node_hand_over(struct dop_node *n, struct dop_node *fresh) {
+  struct dop_socket *s = n->socket;
+  fresh->remote = n->remote;
+  n->remote = NULL;
+  fresh->status = DOP_PRECONNECTED;
+  fresh->socket = s;
+  fresh->socket_number = s->number;
+  s->node = fresh;
+  n->socket = NULL;
+  n->transport->current = fresh;
+}
+
 void dop_node_lost(struct dop_socket *s, unsigned code, const char *code_name, const char *why) {
   struct dop_node *n = s->node;
   if (!n) return;
   struct dop_transport *t = n->transport;
-  uint64_t held = n->status == DOP_CONNECTED ? t->engine->now - n->since : 0;
+  enum dop_status status = n->status;
+  uint64_t held = status == DOP_CONNECTED ? t->engine->now - n->since : 0;
+  int half_confirmed = s->lossless && status == DOP_PRECONNECTED && !n->token;
   s->node = NULL;
   n->socket = NULL;
   dop_node_ref(n);
   dop_transport_ref(t);
   report_close(n, code, code_name, why);
-  if (n->token)
+  if (n->account && dop_lossless_fatal(n, status, code))
+    lose_session(n, code, why);
+  else if (n->token || (half_confirmed && t->role == DOP_CLIENT && dop_resume_hold(n) == 0))
     detach(n, why);
   else if (t->role == DOP_CLIENT)
     begin_again(n, why);
@@ -226,7 +285,7 @@ void dop_node_part(struct dop_socket *s, unsigned code, const char *code_name, c
   dop_socket_unref(s);
 }
 
-void dop_node_adopt(struct dop_node *holder, struct dop_node *newcomer) {
+void dop_node_take_socket(struct dop_node *holder, struct dop_node *newcomer) {
   struct dop_transport *t = holder->transport;
   struct dop_socket *s = newcomer->socket;
   newcomer->socket = NULL;
@@ -239,6 +298,10 @@ void dop_node_adopt(struct dop_node *holder, struct dop_node *newcomer) {
   s->node = holder;
   dop_timers_disarm(&t->engine->timers, &holder->window);
   dop_node_list(holder, 0);
+}
+
+void dop_node_adopt(struct dop_node *holder, struct dop_node *newcomer) {
+  dop_node_take_socket(holder, newcomer);
   dop_node_resumed(holder);
   if (dop_node_say(holder, holder->token) == 0) dop_node_pump(holder);
 }
@@ -246,18 +309,27 @@ void dop_node_adopt(struct dop_node *holder, struct dop_node *newcomer) {
 void dop_node_resumed(struct dop_node *n) {
   struct dop_transport *t = n->transport;
   dop_node_set_status(n, DOP_CONNECTED, NULL);
-  struct dop_event *ev = dop_engine_event(t, n, DOP_EVENT_RECONNECT, NULL);
-  if (ev) ev->elapsed = t->engine->now - n->since;
+  if (n->connected) {
+    struct dop_event *ev = dop_engine_event(t, n, DOP_EVENT_RECONNECT, NULL);
+    if (ev) {
+      ev->elapsed = t->engine->now - n->since;
+      ev->written = dop_node_unacked(n);
+    }
+    t->reconnects++;
+  } else { /* a half-confirmed session is confirmed by coming back */
+    dop_token_free(n->local);
+    n->local = NULL;
+    n->connected = 1;
+    t->connects++;
+    dop_engine_event(t, n, DOP_EVENT_CONNECT, NULL);
+  }
   n->since = t->engine->now;
-  t->reconnects++;
   n->socket->ops->connected(n->socket);
 }
 
 /* --- sending --- */
 
-/* A message that could not be written for want of memory is kept, the socket is not: what the peer
- * would hear next would have a gap. */
-static void give_up_socket(struct dop_node *n) {
+void dop_node_give_up_socket(struct dop_node *n) {
   struct dop_socket *s = n->socket;
   dop_socket_ref(s);
   dop_node_lost(s, 0, "ENOMEM", "no memory to write to the socket");
@@ -267,19 +339,20 @@ static void give_up_socket(struct dop_node *n) {
 
 int dop_node_say(struct dop_node *n, const struct dop_token *t) {
   if (n->socket->ops->send(n->socket, DOP_TEXT, t->text, t->len) == 0) return 0;
-  give_up_socket(n);
+  dop_node_give_up_socket(n);
   return -1;
 }
 
-static int takes_more(const struct dop_node *n) {
+int dop_node_takes_more(const struct dop_node *n) {
   return n->status == DOP_CONNECTED && n->socket->ops->backlog(n->socket) < DOP_SOCKET_MARK;
 }
 
 static int flush_queue(struct dop_node *n, int all) {
   struct dop_message m;
-  while ((all || takes_more(n)) && dop_queue_front(&n->queue, &m)) {
+  if (n->account) return dop_lossless_pump(n, all);
+  while ((all || dop_node_takes_more(n)) && dop_queue_front(&n->queue, &m)) {
     if (n->socket->ops->send(n->socket, m.kind, m.data, m.len)) {
-      give_up_socket(n);
+      dop_node_give_up_socket(n);
       return -1;
     }
     dop_queue_pop(&n->queue);
@@ -288,7 +361,11 @@ static int flush_queue(struct dop_node *n, int all) {
 }
 
 void dop_node_pump(struct dop_node *n) {
-  if (flush_queue(n, 0) || !n->full) return;
+  if (flush_queue(n, 0) == 0) dop_node_check_drain(n);
+}
+
+void dop_node_check_drain(struct dop_node *n) {
+  if (!n->full) return;
   const struct dop_limits *l = &n->transport->limits;
   if (n->queue.count > l->queue_messages / 2 || dop_queue_size(&n->queue) > l->queue_bytes / 2)
     return;
@@ -319,11 +396,22 @@ static enum dop_sent enqueue(struct dop_node *n, enum dop_kind kind, const char 
   return DOP_SENT;
 }
 
+/* Everything goes through the queue, where it stays until the peer has delivered it. */
+static enum dop_sent send_lossless(struct dop_node *n, enum dop_kind kind, const char *data,
+                                   size_t len) {
+  if (n->account->closing) return DOP_SEND_CLOSED;
+  if (len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
+  enum dop_sent sent = enqueue(n, kind, data, len);
+  if (sent == DOP_SENT && n->status == DOP_CONNECTED) dop_lossless_pump(n, 0);
+  return sent;
+}
+
 enum dop_sent dop_node_send(struct dop_node *n, enum dop_kind kind, const char *data, size_t len) {
   if (n->status == DOP_DISCONNECTED) return DOP_SEND_CLOSED;
+  if (n->account) return send_lossless(n, kind, data, len);
   if (len > n->transport->limits.max_message) return DOP_SEND_TOOLARGE;
   if (kind == DOP_TEXT && dop_token_is(n->token, data, len)) return DOP_SEND_RESERVED;
-  if (!n->queue.count && takes_more(n))
+  if (!n->queue.count && dop_node_takes_more(n))
     return n->socket->ops->send(n->socket, kind, data, len) ? DOP_SEND_NOMEM : DOP_SENT;
   return enqueue(n, kind, data, len);
 }
@@ -332,11 +420,20 @@ size_t dop_node_queued(const struct dop_node *n) {
   return dop_queue_size(&n->queue) + (n->socket ? n->socket->ops->backlog(n->socket) : 0);
 }
 
+uint32_t dop_node_unacked(const struct dop_node *n) {
+  return n->account ? (uint32_t)(n->account->written - n->account->acked) : 0;
+}
+
 /* --- ends --- */
 
 int dop_node_disconnect(struct dop_node *n, unsigned code, const char *why) {
-  if (n->status == DOP_DISCONNECTED) return -1;
+  if (n->status == DOP_DISCONNECTED || (n->account && n->account->closing)) return -1;
+  if (n->account && n->status == DOP_CONNECTED) {
+    dop_lossless_end(n);
+    return 0;
+  }
   dop_node_ref(n);
+  if (n->account) n->account->ended = 1;
   if (n->status == DOP_CONNECTED && flush_queue(n, 1) == 0) dop_node_say(n, n->token);
   dop_node_end(n, code, why);
   if (n->transport->role == DOP_CLIENT) dop_transport_finish(n->transport);

@@ -21,6 +21,7 @@ enum dop_status { /* the proposal's numbers */
 /* "OPEN", "PRECONNECTED", ... */
 const char *dop_status_name(enum dop_status s);
 
+struct dop_account; /* lossless.h */
 struct dop_probe;
 
 struct dop_node {
@@ -29,7 +30,9 @@ struct dop_node {
   struct dop_token *local;      /* our half; after CONNECTED NULL */
   struct dop_token *remote;     /* the peer's half while PRECONNECTED */
   struct dop_token *token;      /* the session's secret once CONNECTED */
-  struct dop_queue queue;       /* accepted, not written */
+  struct dop_queue queue;       /* accepted; lossless: and not known to be delivered */
+  struct dop_account *account;  /* of a lossless session, NULL in plain DOP */
+  struct dop_token *principal;  /* whose session it is, as `authorize` says; NULL: nobody's */
   struct dop_node *prev, *next; /* in one of the transport's lists */
   struct dop_node *hash_next;   /* in the directory */
   struct dop_probe *probe;      /* a newcomer claims this session, or did within a second */
@@ -45,6 +48,7 @@ struct dop_node {
   unsigned listed : 1;    /* in a list of the transport, which holds a reference */
   unsigned detached : 1;  /* in the detached list */
   unsigned connected : 1; /* was CONNECTED at some time */
+  unsigned asked : 1;     /* a newcomer that presented a session and was told that it is gone */
   int32_t app;            /* the binding's */
 };
 
@@ -62,7 +66,10 @@ void dop_node_open(struct dop_node *n, struct dop_socket *s);
 
 /* A whole message came. Returns 1 when it is data for the application, 0 when the protocol took
  * it; s->node may be another node afterwards, or none. */
-int dop_node_hear(struct dop_socket *s, const struct dop_message *m);
+int dop_node_hear(struct dop_socket *s, struct dop_message *m);
+
+/* The handlers of the last message that was data have returned. */
+void dop_node_delivered(struct dop_socket *s);
 
 /* The pong with this payload came. */
 void dop_node_pong(struct dop_socket *s, const char *payload, size_t len);
@@ -104,5 +111,8 @@ void dop_node_end(struct dop_node *n, unsigned code, const char *why);
 
 /* Bytes accepted and not taken by the system. */
 size_t dop_node_queued(const struct dop_node *n);
+
+/* Messages that were written and that the peer is not known to have delivered; 0 in plain DOP. */
+uint32_t dop_node_unacked(const struct dop_node *n);
 
 #endif

@@ -14,6 +14,29 @@ int dop_node_say(struct dop_node *n, const struct dop_token *t);
 /* Writes what is queued while the socket takes it. */
 void dop_node_pump(struct dop_node *n);
 
+/* Whether the node is CONNECTED and its socket below the mark. */
+int dop_node_takes_more(const struct dop_node *n);
+
+/* Tells `drain` once a send that found no room would find it. */
+void dop_node_check_drain(struct dop_node *n);
+
+/* A message could not be written for want of memory: it is kept, the socket is not, for what the
+ * peer heard next would come with a gap before it. */
+void dop_node_give_up_socket(struct dop_node *n);
+
+/* A half for a node; NULL without memory or randomness. */
+struct dop_token *dop_node_fresh_half(struct dop_transport *t);
+
+/* A client's node that ends gives its socket, and the half that was heard on it, to a new one,
+ * which is PRECONNECTED. */
+void dop_node_hand_over(struct dop_node *n, struct dop_node *fresh);
+
+/* The node loses its socket to another one that follows at once; the caller closes the old. */
+void dop_node_supersede(struct dop_node *n, unsigned code, const char *why);
+
+/* `holder` takes the newcomer's socket; the newcomer is gone without an event. */
+void dop_node_take_socket(struct dop_node *holder, struct dop_node *newcomer);
+
 /* In and out of the transport's lists; the list holds a reference. */
 void dop_node_list(struct dop_node *n, int detached);
 void dop_node_unlist(struct dop_node *n);

@@ -30,20 +30,33 @@ int dop_queue_push(struct dop_queue *q, enum dop_kind kind, const char *data, si
   return 0;
 }
 
+static void read_at(const struct dop_queue *q, uint32_t at, struct dop_message *m) {
+  struct record r;
+  memcpy(&r, q->bytes.data + at, sizeof r);
+  m->kind = (enum dop_kind)r.kind;
+  m->data = q->bytes.data + at + sizeof r;
+  m->len = r.len;
+}
+
 int dop_queue_front(const struct dop_queue *q, struct dop_message *m) {
   if (!q->count) return 0;
-  struct record r;
-  memcpy(&r, q->bytes.data + q->head, sizeof r);
-  m->kind = (enum dop_kind)r.kind;
-  m->data = q->bytes.data + q->head + sizeof r;
-  m->len = r.len;
+  read_at(q, q->head, m);
+  return 1;
+}
+
+int dop_queue_advance(struct dop_queue *q, struct dop_message *m) {
+  if (!dop_queue_unwritten(q)) return 0;
+  read_at(q, q->head + q->cursor, m);
+  q->cursor += (uint32_t)(sizeof(struct record) + m->len);
   return 1;
 }
 
 void dop_queue_pop(struct dop_queue *q) {
   struct record r;
   memcpy(&r, q->bytes.data + q->head, sizeof r);
-  q->head += (uint32_t)sizeof r + r.len;
+  uint32_t size = (uint32_t)sizeof r + r.len;
+  q->head += size;
+  q->cursor -= q->cursor < size ? q->cursor : size;
   if (--q->count == 0) dop_queue_dispose(q);
 }
 

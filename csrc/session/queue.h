@@ -1,7 +1,10 @@
-/* A queue of whole messages in one growable block: what a session has accepted and not yet written.
+/* A queue of whole messages in one growable block: what a session has accepted, and is not done
+ * with.
  *
  * Owns its block; an empty queue holds none. Records lie one behind the other, so that a long
- * queue costs one allocation now and then, not one a message.
+ * queue costs one allocation now and then, not one a message. A cursor parts what was written on
+ * the current socket, and may have to be written again, from what was not: in plain DOP nothing is
+ * before it.
  */
 #ifndef DOP_SESSION_QUEUE_H
 #define DOP_SESSION_QUEUE_H
@@ -14,6 +17,7 @@ struct dop_queue {
   struct dop_bytes bytes; /* records from `head` on */
   uint32_t head;
   uint32_t count;
+  uint32_t cursor; /* bytes behind `head` at which the next message to write lies */
 };
 
 struct dop_message {
@@ -34,6 +38,19 @@ int dop_queue_push(struct dop_queue *q, enum dop_kind kind, const char *data, si
 
 /* The oldest message: 1, or 0 when there is none. */
 int dop_queue_front(const struct dop_queue *q, struct dop_message *m);
+
+/* The message at the cursor, which moves behind it: 1, or 0 when there is none. */
+int dop_queue_advance(struct dop_queue *q, struct dop_message *m);
+
+/* Whether there is a message at the cursor. */
+static inline int dop_queue_unwritten(const struct dop_queue *q) {
+  return q->cursor != dop_queue_size(q);
+}
+
+/* Moves the cursor back to the oldest message. */
+static inline void dop_queue_rewind(struct dop_queue *q) {
+  q->cursor = 0;
+}
 
 /* Drops the oldest message; there must be one. */
 void dop_queue_pop(struct dop_queue *q);

@@ -6,6 +6,9 @@
  *   directory  from a token to its node
  *   engine     time, randomness, events: the world
  *   transport  one listener's or one client's sessions, and the limits
+ *   r1         the grammar of the lossless dialect
+ *   lossless   a session's account: counting, acknowledging, writing again
+ *   tombs      what is remembered of lossless sessions that are over
  *   node       one end of a session: the protocol
  */
 #ifndef DOP_SESSION_H

@@ -61,6 +61,7 @@ struct dop_socket {
   unsigned dirty : 1, ready : 1;
   unsigned pending : 1; /* counted among those that are not CONNECTED yet */
   unsigned paused : 1;
+  unsigned lossless : 1; /* dop.r1 was negotiated for it */
 };
 
 void dop_socket_init(struct dop_socket *s, const struct dop_socket_ops *ops,

@@ -21,6 +21,7 @@ const struct dop_limits dop_limits_default = {
     .max_detached_bytes = 256u << 20,
     .max_pending = 10000,
     .max_pending_per_address = 0,
+    .max_tombstones = 100000,
     .half_min = DOP_HALF_MIN,
 };
 
@@ -51,6 +52,7 @@ void dop_transport_ref(struct dop_transport *t) {
 void dop_transport_unref(struct dop_transport *t) {
   if (--t->refs) return;
   dop_directory_dispose(&t->directory);
+  dop_tombs_dispose(&t->tombs);
   dop_queue_dispose(&t->halves);
   dop_free(t);
 }
@@ -70,7 +72,7 @@ static void close_sockets(struct dop_transport *t, unsigned code) {
     next = s->next;
     dop_socket_ref(s);
     if (next) dop_socket_ref(next);
-    s->ops->close(s, code, "closed");
+    if (!s->node) s->ops->close(s, code, "closed");
     if (next) dop_socket_unref(next);
     dop_socket_unref(s);
   }
@@ -79,7 +81,13 @@ static void close_sockets(struct dop_transport *t, unsigned code) {
 void dop_transport_close(struct dop_transport *t, unsigned code) {
   dop_transport_ref(t);
   t->closed = 1;
-  while (t->attached.first) end_node(t->attached.first, code);
+  /* A lossless client's end is answered before it is one: its node stays in the list meanwhile. */
+  for (struct dop_node *n = t->attached.first, *next; n; n = next) {
+    next = n->next;
+    if (next) dop_node_ref(next);
+    end_node(n, code);
+    if (next) dop_node_unref(next);
+  }
   while (t->detached.first) end_node(t->detached.first, code);
   close_sockets(t, code);
   dop_transport_sweep(t);
@@ -98,6 +106,10 @@ void dop_transport_finish(struct dop_transport *t) {
 
 int dop_transport_has_room(const struct dop_transport *t) {
   return !t->closed && t->pending_count <= t->limits.max_pending;
+}
+
+int dop_transport_keeps_plain(const struct dop_transport *t) {
+  return t->current && t->current->token && !t->current->account;
 }
 
 int dop_transport_awaits_socket(const struct dop_transport *t) {

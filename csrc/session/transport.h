@@ -8,6 +8,7 @@
 #include "session/directory.h"
 #include "session/engine.h"
 #include "session/socket.h"
+#include "session/tombs.h"
 
 enum dop_role { DOP_SERVER, DOP_CLIENT };
 
@@ -28,6 +29,7 @@ struct dop_limits {
   uint64_t max_detached_bytes;      /* 256 MiB in their queues */
   uint32_t max_pending;             /* 10,000 sockets that are not CONNECTED yet */
   uint32_t max_pending_per_address; /* 0: off */
+  uint32_t max_tombstones;          /* 100,000 lossless sessions that are over, for a day */
   uint32_t half_min;                /* DOP_HALF_MIN; lower only in a test of the machine */
 };
 
@@ -54,6 +56,8 @@ struct dop_transport {
   uint32_t refs;
   uint32_t events;      /* about it, queued */
   uint32_t lost_events; /* events that found no memory */
+  struct dop_tombs tombs;
+  unsigned lossless : 1; /* dop.r1 is offered, or selected when it is offered */
   unsigned closed : 1;
   unsigned ask : 1;        /* requests are answered by the application, see DOP_EVENT_REQUEST */
   unsigned any_origin : 1; /* a browser may come from any site */
@@ -90,6 +94,9 @@ void dop_transport_finish(struct dop_transport *t);
 
 /* Whether a further socket of a server may begin its handshake. */
 int dop_transport_has_room(const struct dop_transport *t);
+
+/* Whether a client has a session of plain DOP to resume, for which nothing else may be offered. */
+int dop_transport_keeps_plain(const struct dop_transport *t);
 
 /* Whether a client's node lives and has no socket. */
 int dop_transport_awaits_socket(const struct dop_transport *t);

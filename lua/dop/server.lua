@@ -7,6 +7,7 @@ local options = require "dop.options"
 local url = require "dop.url"
 
 local known = {
+  lossless = "boolean",
   url = "string",
   on = "table",
   authorize = "function",

@@ -1,0 +1,268 @@
+/* Counting, acknowledging, writing again: a CONNECTED session that loses nothing (docs/protocol.md,
+ * "dop.r1"). Owns the node's account. How a session comes back on another socket is resume.c. */
+#include "session/lossless.h"
+
+#include <string.h>
+
+#include "session/node_private.h"
+
+#define ACK_AFTER       1000 /* ms from the first delivery that the peer does not know of */
+#define ACK_MESSAGES    64
+#define UNKNOWN_MESSAGE 65536 /* what every end accepts, before the peer's own limit is known */
+
+static struct dop_engine *engine(const struct dop_node *n) {
+  return n->transport->engine;
+}
+
+static void on_timer(struct dop_timer *timer);
+
+int dop_account_open(struct dop_node *n) {
+  struct dop_account *a = dop_zalloc(sizeof *a);
+  if (!a) return -1;
+  a->node = n;
+  a->timer.fire = on_timer;
+  n->account = a;
+  return 0;
+}
+
+void dop_account_free(struct dop_node *n) {
+  struct dop_account *a = n->account;
+  if (!a) return;
+  dop_timers_disarm(&engine(n)->timers, &a->timer);
+  dop_free(a);
+  n->account = NULL;
+}
+
+/* The peer does what no correct one does: the session is over, as what it counts means nothing. */
+static void violation(struct dop_node *n, const char *why) {
+  dop_node_part(n->socket, 4400, "PROTOCOL", why);
+}
+
+static int say(struct dop_node *n, const char *text, size_t len) {
+  if (n->socket->ops->send(n->socket, DOP_TEXT, text, len) == 0) return 0;
+  dop_node_give_up_socket(n);
+  return -1;
+}
+
+int dop_lossless_begin(struct dop_node *n) {
+  const struct dop_limits *l = &n->transport->limits;
+  struct dop_r1_limits ours = {l->resume_window, l->max_message, l->queue_bytes, l->queue_messages};
+  char text[DOP_R1_LONGEST];
+  struct dop_account *a = n->account;
+  a->heard_limits = 0;
+  a->next = a->acked;
+  dop_queue_rewind(&n->queue);
+  return say(n, text, dop_r1_write_limits(text, &ours));
+}
+
+/* --- what arrives --- */
+
+static void hear_limits(struct dop_node *n, const struct dop_r1_limits *l) {
+  struct dop_account *a = n->account;
+  if (a->heard_limits) {
+    violation(n, "the limits came twice on one socket");
+  } else if (l->max_message < a->peer.max_message || l->max_bytes < a->peer.max_bytes ||
+             l->max_messages < a->peer.max_messages || !l->max_message || !l->max_messages) {
+    violation(n, "a limit became smaller within a session, or is zero");
+  } else {
+    a->peer = *l;
+    a->heard_limits = 1;
+  }
+}
+
+static void hear_ack(struct dop_node *n, uint64_t h) {
+  if (dop_lossless_settle(n, h)) violation(n, "an acknowledgement of what was never sent");
+}
+
+static void end_by(struct dop_node *n, const char *why) {
+  struct dop_transport *t = n->transport;
+  n->account->ended = 1;
+  dop_node_end(n, 1000, why);
+  if (t->role == DOP_CLIENT) dop_transport_finish(t);
+}
+
+/* The peer ends the session, or answers our end: its last word on what it delivered. The answer to
+ * an end is an end, never an acknowledgement. */
+static void hear_end(struct dop_node *n, uint64_t h) {
+  struct dop_account *a = n->account;
+  char text[DOP_R1_LONGEST];
+  if (dop_lossless_settle(n, h)) {
+    violation(n, "an end that counts what was never sent");
+    return;
+  }
+  a->settled = 1;
+  if (a->closing) {
+    end_by(n, "local");
+  } else if (say(n, text, dop_r1_write_one(text, 'd', a->received)) == 0) {
+    a->told = a->received;
+    end_by(n, "peer");
+  }
+}
+
+static int hear_data(struct dop_node *n, const struct dop_message *m) {
+  struct dop_account *a = n->account;
+  if (a->closing) return 0; /* the peer learns from our end that this one was not delivered */
+  if (m->len > n->transport->limits.max_message) {
+    dop_node_part(n->socket, 1009, "PROTOCOL", "The message is longer than the limit.");
+    return 0;
+  }
+  a->stuck = 0;
+  a->received++;
+  a->owed_bytes += (uint32_t)m->len;
+  a->in_hand = 1;
+  return 1;
+}
+
+int dop_lossless_hear(struct dop_node *n, struct dop_message *m) {
+  struct dop_account *a = n->account;
+  struct dop_r1 r;
+  if (m->kind != DOP_TEXT) {
+    r.type = DOP_R1_DATA;
+  } else if (dop_token_is(n->token, m->data, m->len)) {
+    end_by(n, "peer"); /* it settles nothing */
+    return 0;
+  } else {
+    dop_r1_parse(&r, m->data, m->len);
+  }
+  if (!a->heard_limits && r.type != DOP_R1_LIMITS) {
+    violation(n, "the limits are the first message of a socket");
+    return 0;
+  }
+  switch (r.type) {
+  case DOP_R1_LITERAL:
+    m->data += DOP_R1_ESCAPE;
+    m->len -= DOP_R1_ESCAPE;
+    return hear_data(n, m);
+  case DOP_R1_DATA:
+    return hear_data(n, m);
+  case DOP_R1_LIMITS:
+    hear_limits(n, &r.limits);
+    break;
+  case DOP_R1_ACK:
+    hear_ack(n, r.h);
+    break;
+  case DOP_R1_END:
+    hear_end(n, r.h);
+    break;
+  default:
+    violation(n, "an instruction that is none, or not now");
+  }
+  return 0;
+}
+
+/* --- acknowledging --- */
+
+void dop_lossless_acknowledge(struct dop_node *n) {
+  struct dop_account *a = n->account;
+  uint64_t delivered = a->received - a->in_hand;
+  char text[DOP_R1_LONGEST];
+  if (!n->socket || n->status != DOP_CONNECTED || a->closing || delivered == a->told) return;
+  a->told = delivered;
+  a->owed_bytes = 0;
+  dop_timers_disarm(&engine(n)->timers, &a->timer);
+  say(n, text, dop_r1_write_one(text, 'a', delivered));
+}
+
+void dop_lossless_delivered(struct dop_node *n) {
+  struct dop_account *a = n->account;
+  if (!a->in_hand) return;
+  a->in_hand = 0;
+  uint64_t owed = a->received - a->told, most = a->peer.max_messages / 4;
+  if (most > ACK_MESSAGES) most = ACK_MESSAGES;
+  if (owed >= most || a->owed_bytes >= a->peer.max_bytes / 4)
+    dop_lossless_acknowledge(n);
+  else if (!a->timer.slot &&
+           dop_timers_arm(&engine(n)->timers, &a->timer, engine(n)->now + ACK_AFTER))
+    dop_lossless_acknowledge(n);
+}
+
+static void on_timer(struct dop_timer *timer) {
+  struct dop_account *a = DOP_CONTAINER(timer, struct dop_account, timer);
+  struct dop_node *n = a->node;
+  if (!a->closing) {
+    dop_lossless_acknowledge(n);
+    return;
+  }
+  end_by(n, "local"); /* no answer to our end: what the peer did not acknowledge is unknown */
+}
+
+int dop_lossless_settle(struct dop_node *n, uint64_t h) {
+  struct dop_account *a = n->account;
+  if (h < a->acked || h > a->written) return -1;
+  if (h != a->acked) a->stuck = 0;
+  for (; a->acked < h; a->acked++) dop_queue_pop(&n->queue);
+  if (a->next < a->acked) a->next = a->acked;
+  dop_node_check_drain(n);
+  return 0;
+}
+
+/* --- writing --- */
+
+size_t dop_lossless_max_message(const struct dop_node *n) {
+  uint64_t most = n->account->peer.max_message;
+  return most ? (size_t)most : UNKNOWN_MESSAGE;
+}
+
+/* A text that would read as an instruction goes behind the escape. */
+static int write_message(struct dop_node *n, const struct dop_message *m) {
+  struct dop_socket *s = n->socket;
+  int escape = m->kind == DOP_TEXT &&
+               ((m->len && m->data[0] == DOP_R1_MARK) || dop_token_is(n->token, m->data, m->len));
+  if (!escape) return s->ops->send(s, m->kind, m->data, m->len);
+  char *text = dop_malloc(DOP_R1_ESCAPE + m->len);
+  if (!text) return -1;
+  text[0] = DOP_R1_MARK;
+  text[1] = 'm';
+  memcpy(text + DOP_R1_ESCAPE, m->data, m->len);
+  int failed = s->ops->send(s, DOP_TEXT, text, DOP_R1_ESCAPE + m->len);
+  dop_free(text);
+  return failed;
+}
+
+int dop_lossless_pump(struct dop_node *n, int all) {
+  struct dop_account *a = n->account;
+  struct dop_message m;
+  while (n->status == DOP_CONNECTED && (all || dop_node_takes_more(n)) &&
+         dop_queue_advance(&n->queue, &m)) {
+    /* What the peer would close on would be written again for ever. */
+    if (m.len > dop_lossless_max_message(n)) {
+      violation(n, "the peer takes no message as long as one that waits");
+      return -1;
+    }
+    if (write_message(n, &m)) {
+      dop_node_give_up_socket(n);
+      return -1;
+    }
+    a->next++;
+    if (a->written < a->next) a->written = a->next;
+  }
+  return 0;
+}
+
+/* --- ends --- */
+
+void dop_lossless_end(struct dop_node *n) {
+  struct dop_account *a = n->account;
+  char text[DOP_R1_LONGEST];
+  dop_node_ref(n);
+  if (dop_lossless_pump(n, 1) == 0) {
+    a->closing = 1;
+    a->ended = 1;
+    dop_timers_disarm(&engine(n)->timers, &a->timer);
+    a->told = a->received;
+    if (say(n, text, dop_r1_write_one(text, 'd', a->received)) == 0 &&
+        dop_timers_arm(&engine(n)->timers, &a->timer,
+                       engine(n)->now + n->transport->limits.close_timeout))
+      end_by(n, "local");
+  } else if (n->status != DOP_DISCONNECTED) {
+    end_by(n, "local");
+  }
+  dop_node_unref(n);
+}
+
+int dop_lossless_fatal(const struct dop_node *n, enum dop_status status, unsigned code) {
+  if (n->account->closing) return 1;
+  if (code == 4001 || code == 4400) return 1;
+  if (status == DOP_CONNECTED) return code == 1002 || code == 1003 || code == 1007 || code == 1009;
+  return code == 4409 || code == 4403;
+}
