@@ -1,0 +1,49 @@
+/* make sim: runs seeded schedules and says how many failed.
+ *
+ *   sim [--plain] [--trace] [--quiet] SCHEDULES SEED
+ *
+ * A failing seed is printed with the command that replays it. Exit 0 only when none failed and
+ * everything that a run must reach was reached (that is asked of runs of 10,000 and more). */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "sim/schedule.h"
+
+#define ENOUGH 10000 /* schedules after which everything should have happened at least once */
+
+int main(int argc, char **argv) {
+  struct dop_sim_options o = {0};
+  unsigned long long numbers[2] = {5000, 1}, failed = 0;
+  int given = 0, quiet = 0;
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--plain") == 0)
+      o.plain = 1;
+    else if (strcmp(argv[i], "--trace") == 0)
+      o.trace = stdout;
+    else if (strcmp(argv[i], "--quiet") == 0)
+      quiet = 1;
+    else if (given < 2)
+      numbers[given++] = strtoull(argv[i], NULL, 10);
+  }
+  struct dop_sim_coverage *c = dop_sim_coverage_new();
+  clock_t from = clock();
+  if (!c) return 1;
+  for (unsigned long long i = 0; i < numbers[0]; i++) {
+    const char *why = dop_sim_run(numbers[1] + i, &o, c);
+    if (!why) continue;
+    printf("seed %llu: %s\n  replay: build/sim%s --trace 1 %llu\n", numbers[1] + i, why,
+           o.plain ? " --plain" : "", numbers[1] + i);
+    if (++failed == 10) {
+      numbers[0] = i + 1;
+      break;
+    }
+  }
+  double seconds = (double)(clock() - from) / CLOCKS_PER_SEC;
+  unsigned missed = quiet ? 0 : dop_sim_coverage_print(c, stdout, o.plain);
+  printf("%llu schedules, %llu failed (%s, seeds from %llu, %.0f a second)\n", numbers[0], failed,
+         o.plain ? "plain DOP" : "dop.r1", numbers[1],
+         seconds > 0 ? (double)numbers[0] / seconds : 0.0);
+  dop_sim_coverage_free(c);
+  return failed || (missed && numbers[0] >= ENOUGH) ? 1 : 0;
+}

@@ -1,0 +1,60 @@
+/* A simulated network: real links of both ends, joined by pipes that a seed may cut, delay,
+ * blackhole or half-close at any byte. No sockets, no clock of its own: time is what the engine
+ * says it is.
+ *
+ * A connection is a client's link, a server's link, and the bytes under way between them. Bytes
+ * that one end wrote go on travelling when that end is gone, as they do on a real network, so an
+ * old connection may be heard after a newer one. Owns the connections and their bytes.
+ */
+#ifndef DOP_SIM_NETWORK_H
+#define DOP_SIM_NETWORK_H
+
+#include "link/link.h"
+
+/* One direction of a connection: what `from` wrote and `to` has not read. */
+struct dop_sim_pipe {
+  struct dop_bytes bytes;
+  uint64_t until; /* ms; nothing is carried before: a slow way, which a newer one overtakes */
+  unsigned swallowed : 1; /* a blackhole: what is written vanishes, nobody is told */
+  unsigned ended : 1;     /* the writer is gone: after the bytes comes the end */
+  unsigned closed : 1;    /* the reader was told, or is gone */
+};
+
+struct dop_sim_conn {
+  struct dop_sim_conn *next;
+  struct dop_link *client, *server; /* NULL once that end let go of its socket */
+  struct dop_sim_pipe up, down;     /* to the server, to the client */
+};
+
+struct dop_sim_net {
+  struct dop_engine *engine;
+  struct dop_sim_conn *conns; /* the newest first */
+  unsigned count;
+  /* Called whenever links may have events or messages: hands them to the application. `s` may be
+   * NULL. */
+  void (*deliver)(void *ctx, struct dop_socket *s);
+  void *ctx;
+};
+
+/* A client's attempt that finds the server. -1 without memory. */
+int dop_sim_dial(struct dop_sim_net *net, struct dop_transport *client,
+                 struct dop_transport *server);
+
+/* Takes what the links wrote onto the network, and does what they ask for. */
+void dop_sim_flush(struct dop_sim_net *net);
+
+/* Carries at most n bytes of one direction to its reader; the end of the stream after the last.
+ * Returns whether anything happened. */
+int dop_sim_carry(struct dop_sim_net *net, struct dop_sim_conn *c, int up, size_t n);
+
+/* Faults. Which end notices: bit 0 the client, bit 1 the server. */
+void dop_sim_cut(struct dop_sim_net *net, struct dop_sim_conn *c, unsigned who);
+void dop_sim_swallow(struct dop_sim_conn *c, int up, int down);
+
+/* Whether any connection still has bytes that can be carried. */
+int dop_sim_busy(const struct dop_sim_net *net);
+
+/* Every connection is cut; everything is freed. */
+void dop_sim_dispose(struct dop_sim_net *net);
+
+#endif
