@@ -22,9 +22,10 @@ struct dop_sim_coverage;
 struct dop_sim_coverage *dop_sim_coverage_new(void);
 void dop_sim_coverage_free(struct dop_sim_coverage *c);
 
-/* Prints each name with its count, sorted; returns how many of the names that a run must reach were
- * not. */
-unsigned dop_sim_coverage_print(const struct dop_sim_coverage *c, FILE *out, int plain);
+/* Prints each name with its count, sorted, when `all` is set, and the names that a run must reach
+ * and this one did not. Returns how many those are. */
+unsigned dop_sim_coverage_print(const struct dop_sim_coverage *c, FILE *out,
+                                const struct dop_sim_options *o, int all);
 
 /* Runs the schedule of that seed. NULL when nothing was wrong, else a sentence, valid until the
  * next call. */
