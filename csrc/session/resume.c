@@ -74,6 +74,7 @@ static void begin_unconfirmed(struct dop_node *n) {
   dop_token_free(n->token);
   n->token = NULL;
   dop_queue_rewind(&n->queue);
+  dop_token_free(n->local);
   n->local = dop_node_fresh_half(n->transport);
   if (!n->local) {
     dop_node_give_up_socket(n);
