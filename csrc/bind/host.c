@@ -226,8 +226,15 @@ static void refuse(struct dop_socket *s, unsigned status, const char *text) {
     dop_link_refuse(dop_link_of(s), status, NULL, text);
 }
 
-/* Asks the transport's `authorize` whether the socket may come in: anything true lets it, otherwise
- * the second result is the status (403) and the third the text. An error is a 500. */
+static struct dop_token *new_principal(lua_State *L, int i) {
+  size_t len;
+  const char *text = lua_tolstring(L, i, &len);
+  return dop_token_new(text, len);
+}
+
+/* Asks the transport's `authorize` whether the socket may come in: anything true lets it, a string
+ * names the principal whose session it will be; otherwise the second result is the status (403) and
+ * the third the text. An error is a 500. */
 static void deliver_request(lua_State *L, struct delivery *d, struct dop_event *ev) {
   int top = lua_gettop(L);
   if (!waits_for_decision(ev->socket)) return; /* its socket ended meanwhile */
@@ -238,6 +245,8 @@ static void deliver_request(lua_State *L, struct delivery *d, struct dop_event *
   if (lua_pcall(L, 1, 3, d->explain)) {
     contain(L, d, ev->transport, top + 1, NULL, ev->type);
     refuse(ev->socket, 500, "The server failed to decide.\n");
+  } else if (lua_type(L, -3) == LUA_TSTRING && !(ev->socket->principal = new_principal(L, -3))) {
+    refuse(ev->socket, 503, "Out of memory.\n");
   } else if (lua_toboolean(L, -3)) {
     allow(ev->socket);
   } else {

@@ -97,8 +97,8 @@ static int not_sent(lua_State *L, struct dop_node *n, enum dop_sent sent, size_t
                     (int)n->queue.count, (int)dop_queue_size(&n->queue), (int)l->queue_messages,
                     (int)l->queue_bytes);
   case DOP_SEND_TOOLARGE:
-    return dop_fail(L, "TOOLARGE", "a message of %d bytes is above max_message, %d bytes", (int)len,
-                    (int)l->max_message);
+    return dop_fail(L, "TOOLARGE", "a message of %d bytes is above max_message%s, %d bytes",
+                    (int)len, n->account ? " of the peer" : "", (int)dop_node_max_message(n));
   case DOP_SEND_RESERVED:
     return dop_fail(L, "RESERVED",
                     "a text equal to the session's token means its end and cannot be sent");
@@ -170,6 +170,14 @@ static int node_resume(lua_State *L) {
 
 static int get_status(lua_State *L) {
   lua_pushstring(L, dop_status_name(dop_check_node(L, 1)->status));
+  return 1;
+}
+
+/* What `authorize` returned for it: a string, nil without one. */
+static int get_principal(lua_State *L) {
+  const struct dop_token *p = dop_check_node(L, 1)->principal;
+  if (!p) return 0;
+  lua_pushlstring(L, p->text, p->len);
   return 1;
 }
 
@@ -278,7 +286,8 @@ static const luaL_Reg node_meta[] = {
 static const luaL_Reg node_methods[] = {{"send", node_send},     {"disconnect", node_disconnect},
                                         {"drop", node_drop},     {"pause", node_pause},
                                         {"resume", node_resume}, {NULL, NULL}};
-static const luaL_Reg node_getters[] = {{"lossless", get_lossless},
+static const luaL_Reg node_getters[] = {{"principal", get_principal},
+                                        {"lossless", get_lossless},
                                         {"unacked", get_unacked},
                                         {"status", get_status},
                                         {"token", get_token},

@@ -103,7 +103,7 @@ static void gone(struct end *e) {
 static int take(struct end *e, struct dop_message *m) {
   struct dop_socket *s = &e->socket;
   if (!dop_queue_front(&e->in, m)) return 0;
-  if (m->len > (size_t)s->transport->limits.max_message + 2 * s->lossless) {
+  if (!s->lossless && m->len > s->transport->limits.max_message) { /* else the node looks */
     dop_node_part(s, 1009, "PROTOCOL", "The message is longer than the limit.");
     return -1;
   }

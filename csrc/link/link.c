@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "link/link_private.h"
+#include "session/r1.h"
 
 #define EARLY_MAX 1024   /* bytes of a message before CONNECTED */
 #define SPARE_MAX 131072 /* a larger block goes back to the system */
@@ -319,7 +320,11 @@ static int next_frame(struct dop_link *l, struct dop_message *m) {
   /* What crosses our close frame is of no use, but may be as long as it was allowed to be. */
   int early = l->state == DOP_LINK_OPEN && (!n || n->status != DOP_CONNECTED);
   struct dop_ws_item item;
-  size_t most = early ? EARLY_MAX : (size_t)limits(l)->max_message + 2 * l->socket.lossless;
+  size_t most = early ? EARLY_MAX : limits(l)->max_message;
+  /* An escape comes on top of the largest payload, and instructions come whatever that is: the node
+   * looks at the payload itself. */
+  if (l->socket.lossless)
+    most = most + DOP_R1_ESCAPE < EARLY_MAX ? EARLY_MAX : most + DOP_R1_ESCAPE;
   size_t used = dop_ws_next(&l->ws, l->input, l->input_len, most, &item);
   dop_link_skip(l, used);
   switch (item.type) {

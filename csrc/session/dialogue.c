@@ -74,6 +74,10 @@ void dop_node_open(struct dop_node *n, struct dop_socket *s) {
   n->socket = s;
   n->socket_number = s->number;
   s->node = n;
+  if (s->principal) {
+    n->principal = s->principal; /* a server's node has one socket before it is a session's */
+    s->principal = NULL;
+  }
   dop_engine_event(n->transport, n, DOP_EVENT_OPEN, NULL);
   if (!n->account)
     dop_node_say(n, n->token ? n->token : n->local);
@@ -120,6 +124,8 @@ static void server_hears_first(struct dop_node *n, const struct dop_message *m) 
     dop_resume_hear(n, m, len, attempt, h);
   else if (holder && (holder->account || n->socket->lossless))
     refuse(n, "a session keeps its dialect");
+  else if (holder && !dop_node_same_principal(holder, n))
+    refuse(n, "the session belongs to somebody else");
   else if (n->claims)
     refuse(n, "nothing may be said while the session's holder is asked");
   else if (!holder) {

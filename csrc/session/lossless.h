@@ -76,8 +76,8 @@ void dop_resume_hear(struct dop_node *newcomer, const struct dop_message *m, siz
 /* The client hears the answer. */
 void dop_resume_answer(struct dop_node *n, const struct dop_message *m);
 
-/* A half-confirmed session begins: its token is known, and on a server registered. 0, or -1: the
- * socket was given up. */
+/* A client that knows both halves lost its socket: the server may have confirmed the session, so it
+ * is worth asking for. 0, or -1 without memory. */
 int dop_resume_hold(struct dop_node *n);
 
 /* The server forgets a session: it leaves a tombstone. */

@@ -420,6 +420,10 @@ size_t dop_node_queued(const struct dop_node *n) {
   return dop_queue_size(&n->queue) + (n->socket ? n->socket->ops->backlog(n->socket) : 0);
 }
 
+size_t dop_node_max_message(const struct dop_node *n) {
+  return n->account ? dop_lossless_max_message(n) : n->transport->limits.max_message;
+}
+
 uint32_t dop_node_unacked(const struct dop_node *n) {
   return n->account ? (uint32_t)(n->account->written - n->account->acked) : 0;
 }

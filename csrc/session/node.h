@@ -112,6 +112,10 @@ void dop_node_end(struct dop_node *n, unsigned code, const char *why);
 /* Bytes accepted and not taken by the system. */
 size_t dop_node_queued(const struct dop_node *n);
 
+/* The largest payload that dop_node_send() takes now: in plain DOP this end's limit, otherwise the
+ * peer's. */
+size_t dop_node_max_message(const struct dop_node *n);
+
 /* Messages that were written and that the peer is not known to have delivered; 0 in plain DOP. */
 uint32_t dop_node_unacked(const struct dop_node *n);
 

@@ -31,6 +31,9 @@ struct dop_token *dop_node_fresh_half(struct dop_transport *t);
  * which is PRECONNECTED. */
 void dop_node_hand_over(struct dop_node *n, struct dop_node *fresh);
 
+/* Whether both belong to the same principal, or to nobody. */
+int dop_node_same_principal(const struct dop_node *a, const struct dop_node *b);
+
 /* The node loses its socket to another one that follows at once; the caller closes the old. */
 void dop_node_supersede(struct dop_node *n, unsigned code, const char *why);
 

@@ -18,12 +18,8 @@ static int say(struct dop_node *n, const char *text, size_t len) {
 /* --- half-confirmed --- */
 
 int dop_resume_hold(struct dop_node *n) {
-  struct dop_transport *t = n->transport;
   n->token = dop_token_merge(n->local, n->remote);
-  if (n->token && dop_account_open(n) == 0 &&
-      (t->role == DOP_CLIENT || dop_directory_add(&t->directory, n) == 0))
-    return 0;
-  dop_account_free(n);
+  if (n->token && dop_account_open(n) == 0) return 0;
   dop_token_free(n->token);
   n->token = NULL;
   return -1;
@@ -130,9 +126,9 @@ void dop_resume_bury(struct dop_node *n) {
                  n->principal, a->received, a->ended);
 }
 
-static int same_principal(const struct dop_token *a, const struct dop_token *b) {
-  if (!a || !b) return a == b;
-  return dop_token_is(a, b->text, b->len);
+int dop_node_same_principal(const struct dop_node *a, const struct dop_node *b) {
+  if (!a->principal || !b->principal) return a->principal == b->principal;
+  return dop_token_is(a->principal, b->principal->text, b->principal->len);
 }
 
 /* The session is over, or was never there: says what is known of it. */
@@ -195,7 +191,7 @@ void dop_resume_hear(struct dop_node *newcomer, const struct dop_message *m, siz
     answer_gone(newcomer, m->data, len);
   } else if (n <= a->attempt) {
     dop_node_part(s, 4409, "STALE", "a later attempt was heard already");
-  } else if (!same_principal(holder->principal, newcomer->principal)) {
+  } else if (!dop_node_same_principal(holder, newcomer)) {
     dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");
   } else if (h < a->acked || h > a->written || is_stuck(a, h)) {
     dop_node_part(s, 4400, "PROTOCOL", "an impossible count, or a session that does not move");

@@ -30,6 +30,7 @@ void dop_socket_ref(struct dop_socket *s) {
 void dop_socket_unref(struct dop_socket *s) {
   if (--s->refs) return;
   struct dop_transport *t = s->transport;
+  dop_token_free(s->principal);
   s->ops->free(s);
   dop_transport_unref(t);
 }

@@ -7,6 +7,7 @@
 #define DOP_SESSION_SOCKET_H
 
 #include "session/queue.h"
+#include "session/token.h"
 
 struct dop_node;
 struct dop_socket;
@@ -56,6 +57,7 @@ struct dop_socket {
   struct dop_socket *prev, *next; /* in the transport's list */
   struct dop_socket *dirty_next;  /* in engine->dirty: has something for its driver */
   struct dop_socket *ready_next;  /* in engine->ready: has messages without new bytes */
+  struct dop_token *principal;    /* who came in, as the application says; its node takes it */
   uint32_t number;                /* the transport counts its sockets from 1 */
   uint16_t refs;
   unsigned dirty : 1, ready : 1;

@@ -40,7 +40,7 @@ function options.transport(role, given)
   if not parsed then return nil, why, code end
   -- What is wrong must raise before there is a transport: an open one keeps itself.
   for event, fn in pairs(given.on or {}) do emitter.check(event, fn, 4) end
-  local passed = { lossless = given.lossless }
+  local passed = { lossless = given.lossless ~= false }
   for name in pairs(limits) do passed[name] = given[name] end
   local transport
   transport, why, code = core.transport(loop.engine(), role, passed)

@@ -389,7 +389,7 @@ describe("a message above max_message", function()
   after_each(real.close)
 
   it("of the peer closes the socket with 1009, not the session", function()
-    local server, client = real.pair { max_message = 100 }
+    local server, client = real.pair { max_message = 100, lossless = false }
     local log = real.record(client, { "close", "reconnect", "disconnect" })
     local got = {}
     server:on("message", function(_, message) got[#got + 1] = #message end)
@@ -421,17 +421,24 @@ describe("send", function()
     assert.equal("FULL", select(3, client:send("")))
   end)
 
-  it("is TOOLARGE above max_message of this end, at once and for ever", function()
-    local _, client = real.pair(nil, { max_message = 10 })
-    assert.is_true(client:send(("x"):rep(10)))
-    local ok, why, code = client:send(("x"):rep(11), "binary")
-    assert.is_nil(ok)
-    assert.equal("TOOLARGE", code)
-    assert.truthy(why:find("11", 1, true) and why:find("10", 1, true), why)
-  end)
+  for _, lossless in ipairs { true, false } do
+    it("is TOOLARGE above max_message of " .. (lossless and "the peer" or "this end, in plain DOP"), function()
+      local small = { max_message = 10, lossless = lossless }
+      local _, client = real.pair(lossless and small or nil, not lossless and small or nil)
+      -- A lossless client knows the server's limit as soon as that has said it.
+      local function refused() return not client:send(("x"):rep(11), "binary") end
+      if lossless then real.wait("the limit", refused) end
+      assert.is_true(client:send(("x"):rep(10)))
+      local ok, why, code = client:send(("x"):rep(11), "binary")
+      assert.is_nil(ok)
+      assert.equal("TOOLARGE", code)
+      assert.truthy(why:find("11", 1, true) and why:find("10", 1, true), why)
+      assert.equal("CONNECTED", client.node.status)
+    end)
+  end
 
-  it("is RESERVED for a text that is the session's token; as binary it may go", function()
-    local server, client = real.pair()
+  it("is RESERVED for a text that is the session's token, in plain DOP; as binary it may go", function()
+    local server, client = real.pair({ lossless = false })
     local token = client.node.token:reveal()
     assert.equal("RESERVED", select(3, client:send(token)))
     assert.equal("RESERVED", select(3, server:nodes()[1]:send(token)))
