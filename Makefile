@@ -55,9 +55,10 @@ need-%:
 	@.ci/need $(subst +, ,$*)
 
 .PHONY: demo
-demo: need-build ## a server and a client through the five scenes of the protocol
+demo: need-build ## the five scenes of the protocol, then a dozen cuts that lose nothing
 	@$(MAKE) --no-print-directory -s modules LUA=$(THE_LUA)
 	@$(WITH) $(THE_LUA) examples/demo.lua
+	@echo; $(WITH) $(THE_LUA) examples/lossless.lua
 
 .PHONY: test
 test: need-build+test ## all specs but interop's, on Lua 5.4 and on LuaJIT

@@ -1,4 +1,4 @@
--- The protocol's five scenes over a real loopback WebSocket, both ends in this process: what the
+-- The five scenes of plain DOP over a real loopback WebSocket, both ends in this process: what the
 -- proposal prints of each node after each step, read from the live nodes, with messages before,
 -- during and after each cut.
 --   lua5.4 examples/demo.lua
@@ -145,7 +145,7 @@ local function watch(transport, role)
 end
 
 local function connect()
-  client = assert(dop.connect { url = server.url, retry = function() return wait end })
+  client = assert(dop.connect { url = server.url, lossless = false, retry = function() return wait end })
   watch(client, "CLIENT")
 end
 
@@ -235,7 +235,7 @@ script = coroutine.create(function()
   limit:stop()
 end)
 
-server = assert(dop.listen { url = "ws://127.0.0.1:0/dop", resume_window = WINDOW })
+server = assert(dop.listen { url = "ws://127.0.0.1:0/dop", lossless = false, resume_window = WINDOW })
 watch(server, "SERVER")
 connect()
 limit = dop.timer(10, function() fail("it did not come in time") end)
