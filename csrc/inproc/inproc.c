@@ -125,7 +125,8 @@ static int end_next(struct dop_socket *s, struct dop_message *m) {
     e->pong_due = 0;
     dop_node_pong(s, (const char *)e->pong, DOP_PROBE_LEN);
   }
-  while (!e->dead && !s->paused && !e->asked && !s->transport->engine->first) {
+  if (!e->dead && !s->transport->engine->first && dop_node_unpark(s, m)) return 1;
+  while (!e->dead && !dop_socket_stopped(s) && !e->asked && !s->transport->engine->first) {
     int taken = take(e, m);
     if (!taken && e->ended) gone(e);
     if (taken <= 0) return 0;

@@ -189,9 +189,9 @@ static void idle(struct dop_link *l) {
   const struct dop_limits *lim = limits(l);
   uint64_t quiet = engine(l)->now - l->heard_at;
   /* A paused reader hears nothing: its peer is not to blame. */
-  if (l->socket.paused || quiet < lim->ping_interval) {
+  if (dop_socket_stopped(&l->socket) || quiet < lim->ping_interval) {
     l->pinged = 0;
-    arm(l, l->socket.paused ? lim->ping_interval : lim->ping_interval - quiet);
+    arm(l, dop_socket_stopped(&l->socket) ? lim->ping_interval : lim->ping_interval - quiet);
   } else if (l->pinged) {
     dop_link_lost(l, "TIMEOUT", "the peer did not answer a ping");
   } else if (write_frame(l, DOP_WS_OP_PING, NULL, 0)) {
@@ -350,8 +350,9 @@ static int link_next(struct dop_socket *s, struct dop_message *m) {
     l->borrowed = 0;
   }
   dop_node_delivered(s); /* or so it was, when this is not the first call */
+  if (!engine(l)->first && dop_node_unpark(s, m)) return 1;
   /* What the last step did to the session is told before the next one is taken. */
-  while (l->input && !s->paused && !engine(l)->first) {
+  while (l->input && !dop_socket_stopped(s) && !engine(l)->first) {
     int found;
     switch (l->state) {
     case DOP_LINK_UPGRADING:
@@ -385,12 +386,12 @@ static int link_probe(struct dop_socket *s, const uint8_t payload[DOP_PROBE_LEN]
 static void link_pause(struct dop_socket *s, int paused) {
   if (s->paused == (paused != 0)) return;
   s->paused = paused != 0;
-  if (!paused && as_link(s)->in.len) dop_socket_mark_ready(s);
+  if (!paused && (as_link(s)->in.len || s->lossless)) dop_socket_mark_ready(s);
   dop_socket_mark_dirty(s); /* the driver stops or begins to read */
 }
 
 int dop_link_reading(const struct dop_link *l) {
-  return !l->socket.paused && l->state != DOP_LINK_DEAD;
+  return !dop_socket_stopped(&l->socket) && l->state != DOP_LINK_DEAD;
 }
 
 void dop_link_begin(struct dop_link *l, struct dop_node *n) {

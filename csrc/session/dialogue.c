@@ -180,6 +180,16 @@ void dop_node_delivered(struct dop_socket *s) {
   if (s->node && s->node->account) dop_lossless_delivered(s->node);
 }
 
+int dop_node_unpark(struct dop_socket *s, struct dop_message *m) {
+  struct dop_node *n = s->node;
+  if (s->paused || !n || !n->account || n->status != DOP_CONNECTED) return 0;
+  if (!n->account->parked.count && !n->account->end_parked) return 0;
+  dop_node_ref(n);
+  int data = dop_lossless_unpark(n, m);
+  dop_node_unref(n);
+  return data;
+}
+
 int dop_node_hear(struct dop_socket *s, struct dop_message *m) {
   struct dop_node *n = s->node;
   if (!n) return 0;

@@ -29,6 +29,8 @@ void dop_account_free(struct dop_node *n) {
   struct dop_account *a = n->account;
   if (!a) return;
   dop_timers_disarm(&engine(n)->timers, &a->timer);
+  dop_queue_dispose(&a->parked);
+  dop_bytes_dispose(&a->hand);
   dop_free(a);
   n->account = NULL;
 }
@@ -99,6 +101,20 @@ static void hear_end(struct dop_node *n, uint64_t h) {
   }
 }
 
+/* What comes while the application does not read waits here, up to what the peer said that it would
+ * send unacknowledged. Instructions are heard meanwhile. */
+static void park(struct dop_node *n, const struct dop_message *m) {
+  struct dop_account *a = n->account;
+  const struct dop_queue *q = &a->parked;
+  uint64_t bytes = dop_queue_size(q) - (uint64_t)q->count * DOP_QUEUE_OVERHEAD + m->len;
+  if (q->count && (q->count >= a->peer.max_messages || bytes > a->peer.max_bytes))
+    violation(n, "more unacknowledged messages than the limits said");
+  else if (dop_queue_push(&a->parked, m->kind, m->data, m->len))
+    dop_node_give_up_socket(n);
+}
+
+static int count_data(struct dop_account *a, const struct dop_message *m);
+
 static int hear_data(struct dop_node *n, const struct dop_message *m) {
   struct dop_account *a = n->account;
   if (a->closing) return 0; /* the peer learns from our end that this one was not delivered */
@@ -106,6 +122,39 @@ static int hear_data(struct dop_node *n, const struct dop_message *m) {
     dop_node_part(n->socket, 1009, "PROTOCOL", "The message is longer than the limit.");
     return 0;
   }
+  if (n->socket->paused || a->parked.count) {
+    park(n, m);
+    return 0;
+  }
+  return count_data(a, m);
+}
+
+int dop_lossless_unpark(struct dop_node *n, struct dop_message *m) {
+  struct dop_account *a = n->account;
+  dop_bytes_dispose(&a->hand);
+  if (!dop_queue_front(&a->parked, m)) {
+    if (a->end_parked) {
+      a->end_parked = 0;
+      hear_end(n, a->end_h);
+    }
+    return 0;
+  }
+  /* A copy: the queue may grow while the handler runs. */
+  if (dop_bytes_append(&a->hand, m->data, m->len)) {
+    dop_node_give_up_socket(n);
+    return 0;
+  }
+  m->data = a->hand.data ? a->hand.data : "";
+  dop_queue_pop(&a->parked);
+  return count_data(a, m);
+}
+
+void dop_lossless_forget_parked(struct dop_node *n) {
+  dop_queue_dispose(&n->account->parked);
+  n->account->end_parked = 0;
+}
+
+static int count_data(struct dop_account *a, const struct dop_message *m) {
   a->stuck = 0;
   a->received++;
   a->owed_bytes += (uint32_t)m->len;
@@ -142,7 +191,12 @@ int dop_lossless_hear(struct dop_node *n, struct dop_message *m) {
     hear_ack(n, r.h);
     break;
   case DOP_R1_END:
-    hear_end(n, r.h);
+    if (a->parked.count && !a->closing) { /* what came before it is delivered before it */
+      a->end_parked = 1;
+      a->end_h = r.h;
+    } else {
+      hear_end(n, r.h);
+    }
     break;
   default:
     violation(n, "an instruction that is none, or not now");
@@ -248,6 +302,8 @@ void dop_lossless_end(struct dop_node *n) {
   if (dop_lossless_pump(n, 1) == 0) {
     a->closing = 1;
     a->ended = 1;
+    dop_lossless_forget_parked(n);
+    n->socket->ops->pause(n->socket, 0); /* or the answer would not be heard */
     dop_timers_disarm(&engine(n)->timers, &a->timer);
     a->told = a->received;
     if (say(n, text, dop_r1_write_one(text, 'd', a->received)) == 0 &&

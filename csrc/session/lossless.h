@@ -21,12 +21,16 @@ struct dop_account {
   uint64_t attempt;          /* n: a client's last, or the last that a server heard */
   struct dop_r1_limits peer; /* what it promised; zeros before its first limits */
   struct dop_timer timer;    /* an acknowledgement is due; the answer to our end is late */
+  struct dop_queue parked;   /* came while the node was paused: neither counted nor acknowledged */
+  struct dop_bytes hand;     /* the parked message that is with its handler */
+  uint64_t end_h;            /* of an end that waits behind what is parked */
   uint32_t owed_bytes;       /* payload of the messages that it does not know delivered */
   uint8_t stuck;             /* resumes in a row after which nothing had moved */
   unsigned heard_limits : 1; /* on this socket */
   unsigned in_hand : 1;      /* the last received message is with its handler */
   unsigned closing : 1;      /* our end is on its way: nothing is delivered any more */
   unsigned settled : 1;      /* the peer's last word on what it delivered is known */
+  unsigned end_parked : 1;   /* the peer's end waits, end_h */
   unsigned ended : 1;        /* an application ended it formally */
 };
 
@@ -40,6 +44,12 @@ int dop_lossless_begin(struct dop_node *n);
 
 /* A message on a CONNECTED socket; as dop_node_hear(). `m` may be made shorter. */
 int dop_lossless_hear(struct dop_node *n, struct dop_message *m);
+
+/* Takes out the oldest message that was parked, and counts it: 1, or 0 when there is none. */
+int dop_lossless_unpark(struct dop_node *n, struct dop_message *m);
+
+/* The socket is gone, and with it what was parked: it will be written again. */
+void dop_lossless_forget_parked(struct dop_node *n);
 
 /* The handler of the last message has returned: it may be acknowledged. */
 void dop_lossless_delivered(struct dop_node *n);

@@ -234,6 +234,7 @@ void dop_node_supersede(struct dop_node *n, unsigned code, const char *why) {
   int was_connected = n->status == DOP_CONNECTED;
   n->socket->node = NULL;
   n->socket = NULL;
+  dop_lossless_forget_parked(n);
   report_close(n, code, NULL, why);
   dop_timers_disarm(&t->engine->timers, &n->account->timer);
   if (was_connected) n->since = t->engine->now;
@@ -262,6 +263,7 @@ void dop_node_lost(struct dop_socket *s, unsigned code, const char *code_name, c
   int half_confirmed = s->lossless && status == DOP_PRECONNECTED && !n->token;
   s->node = NULL;
   n->socket = NULL;
+  if (n->account) dop_lossless_forget_parked(n);
   dop_node_ref(n);
   dop_transport_ref(t);
   report_close(n, code, code_name, why);

@@ -68,6 +68,10 @@ void dop_node_open(struct dop_node *n, struct dop_socket *s);
  * it; s->node may be another node afterwards, or none. */
 int dop_node_hear(struct dop_socket *s, struct dop_message *m);
 
+/* Takes out a message that came while the socket was paused, now that it is not: 1, or 0 when there
+ * is none. */
+int dop_node_unpark(struct dop_socket *s, struct dop_message *m);
+
 /* The handlers of the last message that was data have returned. */
 void dop_node_delivered(struct dop_socket *s);
 

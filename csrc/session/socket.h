@@ -69,6 +69,12 @@ struct dop_socket {
 void dop_socket_init(struct dop_socket *s, const struct dop_socket_ops *ops,
                      struct dop_transport *t);
 
+/* Whether nothing may be taken from the socket: a lossless one goes on while it is paused, and its
+ * node keeps what is data. */
+static inline int dop_socket_stopped(const struct dop_socket *s) {
+  return s->paused && !s->lossless;
+}
+
 /* References: the driver holds one, whoever calls into a socket holds one meanwhile. */
 void dop_socket_ref(struct dop_socket *s);
 void dop_socket_unref(struct dop_socket *s);

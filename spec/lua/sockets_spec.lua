@@ -150,7 +150,7 @@ describe("a write after the peer has gone", function()
         local ignored = io.open("/proc/self/status"):read("*a"):match("SigIgn:%%s*(%%x+)")
         print(math.floor(tonumber(ignored:sub(-4), 16) / 4096) %% 2)
         local dop = require "dop"
-        local server = assert(dop.listen { url = "ws+unix:%s" })
+        local server = assert(dop.listen { url = "ws+unix:%s", lossless = false })
         local client = assert(dop.connect { url = server.url, retry = function() return nil end })
         local bytes = %d
         server:on("connect", function(node)
