@@ -7,7 +7,9 @@ local inproc = require "dop.inproc"
 local loop = require "dop.loop"
 local options = require "dop.options"
 
-local known = { lossless = "boolean", url = "string", on = "table", retry = "function", headers = "table", stable = "number" }
+local known = {
+  lossless = "boolean", url = "string", on = "table", retry = "function", headers = "table", stable = "number",
+}
 
 -- What the policy works with lies in the transport's values: state = {attempt, timer, ...}.
 local function state_of(client) return core.values(client).state end

@@ -42,7 +42,8 @@ describe("examples/client.lua", function()
     real.start("examples/echo.lua", url):expect "^listening on "
     client:expect "%-> CONNECTED$"
     client:expect "^received: hello %d+$"
-    assert.truthy(client:stop("INT"):find "CONNECTED %-> DISCONNECTED\n$")
+    local rest = client:stop "INT"
+    assert.truthy(rest:find "CONNECTED %-> DISCONNECTED\n$", rest)
   end)
 end)
 

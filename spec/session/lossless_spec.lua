@@ -170,7 +170,7 @@ describe("a session that the server forgot", function()
     s, c = w:join()
     flow(s, c)
     local fates = {}
-    for _, entry in ipairs(w:last("client", "disconnect")[2]) do fates[#fates + 1] = entry.message .. " " .. entry.fate end
+    for i, entry in ipairs(w:last("client", "disconnect")[2]) do fates[i] = entry.message .. " " .. entry.fate end
     assert.same({ "m2 undelivered", "m3 undelivered", "m4 unsent" }, fates)
     assert.equal("CONNECTED", w.client.node.status)
     assert.equal(1, w:count("client", "connect"))

@@ -228,8 +228,10 @@ function process:stop(signal)
 end
 
 -- The shell says its process id and becomes `timeout`, which hands signals on.
+-- In the foreground, or `timeout` would pass each signal on twice.
 local function spawn(arguments, file)
-  local pipe = assert(io.popen(("echo $$; exec timeout -s KILL 20 '%s' %s 2>&1"):format(interpreter, arguments)))
+  local call = ("echo $$; exec timeout --foreground -s KILL 20 '%s' %s 2>&1"):format(interpreter, arguments)
+  local pipe = assert(io.popen(call))
   local p = setmetatable({ pipe = pipe, pid = assert(tonumber(pipe:read("*l"))), file = file }, process)
   processes[#processes + 1] = p
   return p
