@@ -103,7 +103,7 @@ static int transport_gc(lua_State *L) {
       unanchor(h, box);
     }
     t->app = NULL;
-    dop_transport_close(t, 1001);
+    dop_transport_abandon(t);
   }
   dop_transport_unref(t);
   if (h) dop_host_unref(h);

@@ -94,6 +94,13 @@ void dop_transport_close(struct dop_transport *t, unsigned code) {
   dop_transport_unref(t);
 }
 
+void dop_transport_abandon(struct dop_transport *t) {
+  dop_transport_ref(t);
+  dop_transport_close(t, 1001);
+  while (t->attached.first) dop_node_end(t->attached.first, 1001, "closed");
+  dop_transport_unref(t);
+}
+
 void dop_transport_finish(struct dop_transport *t) {
   if (t->closed) return;
   dop_transport_ref(t);

@@ -88,6 +88,9 @@ void dop_transport_unref(struct dop_transport *t);
  * come back. */
 void dop_transport_close(struct dop_transport *t, unsigned code);
 
+/* The same, without waiting for a peer's answer to an end: nothing drives the machine any more. */
+void dop_transport_abandon(struct dop_transport *t);
+
 /* A client makes no further attempt (DOP_EVENT_OVER) and gives up the one under way; its node has
  * ended. */
 void dop_transport_finish(struct dop_transport *t);
