@@ -41,7 +41,7 @@ int main(int argc, char **argv) {
     }
   }
   double seconds = (double)(clock() - from) / CLOCKS_PER_SEC;
-  unsigned missed = dop_sim_coverage_print(c, stdout, &o, !brief && !o.trace);
+  unsigned missed = dop_sim_coverage_print(c, stdout, o.plain, !brief && !o.trace);
   printf("%llu schedules, %llu failed (%s, seeds from %llu, %.0f a second)\n", numbers[0], failed,
          o.plain ? "plain DOP" : "dop.r1", numbers[1],
          seconds > 0 ? (double)numbers[0] / seconds : 0.0);

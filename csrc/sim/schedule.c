@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "session/lossless.h"
+#include "sim/coverage.h"
 #include "sim/network.h"
 
 enum { SERVER, CLIENT };
@@ -15,139 +16,6 @@ static const char *const names[] = {"server", "client"};
 #define FAULTS     3  /* that the network commits at least */
 #define NODES_MOST 256
 #define STEPS_MOST 100000
-
-/* --- coverage: a small table of names and counts --- */
-
-#define NAMES_MOST 160
-
-struct dop_sim_coverage {
-  struct {
-    char name[64];
-    uint64_t count;
-  } all[NAMES_MOST];
-  unsigned count;
-};
-
-struct dop_sim_coverage *dop_sim_coverage_new(void) {
-  return calloc(1, sizeof(struct dop_sim_coverage));
-}
-
-void dop_sim_coverage_free(struct dop_sim_coverage *c) {
-  free(c);
-}
-
-__attribute__((format(printf, 2, 3))) static void cover(struct dop_sim_coverage *c,
-                                                        const char *format, ...) {
-  char name[64];
-  va_list args;
-  if (!c) return;
-  va_start(args, format);
-  vsnprintf(name, sizeof name, format, args);
-  va_end(args);
-  unsigned i = 0;
-  while (i < c->count && strcmp(c->all[i].name, name) != 0) i++;
-  if (i == NAMES_MOST) return;
-  if (i == c->count) memcpy(c->all[c->count++].name, name, sizeof name);
-  c->all[i].count++;
-}
-
-/* What each run must have reached at least once. */
-static const char *const wanted[] = {
-    "client OPEN->PRECONNECTED",
-    "client PRECONNECTED->CONNECTED",
-    "client PRECONNECTED->RECONNECTING",
-    "client CONNECTED->RECONNECTING",
-    "client RECONNECTING->PRECONNECTED",
-    "client CONNECTED->DISCONNECTED",
-    "client RECONNECTING->DISCONNECTED",
-    "client PRECONNECTED->DISCONNECTED",
-    "server OPEN->PRECONNECTED",
-    "server PRECONNECTED->CONNECTED",
-    "server OPEN->DISCONNECTED",
-    "server CONNECTED->RECONNECTING",
-    "server RECONNECTING->CONNECTED",
-    "server RECONNECTING->DISCONNECTED",
-    "server CONNECTED->DISCONNECTED",
-    "client connect",
-    "client reconnect",
-    "client disconnect unknown",
-    "client disconnect local",
-    "client disconnect peer",
-    "server disconnect expired",
-    "server disconnect peer",
-    "server disconnect local",
-    "client fate unsent",
-    "server fate unsent",
-    "client drain",
-    "server drain",
-    "client full",
-    "server full",
-    "fault cut",
-    "fault one side",
-    "fault blackhole",
-    "fault half-close",
-    "fault delay",
-    "fault drop",
-    "fault pause",
-    "fault kill",
-};
-static const char *const wanted_plain[] = {"client PRECONNECTED->OPEN",
-                                           "server PRECONNECTED->DISCONNECTED"};
-static const char *const wanted_lossless[] = {
-    "server PRECONNECTED->RECONNECTING",
-    "client fate unknown",
-    "server fate unknown",
-    "client fate undelivered",
-    "server fate undelivered",
-    "client replayed",
-    "server replayed",
-    "server close 4001",
-    "server close 4409",
-    "escaped",
-};
-
-static uint64_t count_of(const struct dop_sim_coverage *c, const char *name) {
-  for (unsigned i = 0; i < c->count; i++)
-    if (strcmp(c->all[i].name, name) == 0) return c->all[i].count;
-  return 0;
-}
-
-static unsigned missing(const struct dop_sim_coverage *c, const char *const *list, size_t n,
-                        FILE *out) {
-  unsigned found = 0;
-  for (size_t i = 0; i < n; i++) {
-    if (count_of(c, list[i])) continue;
-    fprintf(out, "never reached: %s\n", list[i]);
-    found++;
-  }
-  return found;
-}
-
-static int by_name(const void *a, const void *b) {
-  return strcmp(a, b);
-}
-
-unsigned dop_sim_coverage_print(const struct dop_sim_coverage *c, FILE *out,
-                                const struct dop_sim_options *o, int all) {
-  struct dop_sim_coverage sorted = *c;
-  qsort(sorted.all, sorted.count, sizeof sorted.all[0], by_name);
-  for (unsigned i = 0; all && i < sorted.count; i++)
-    fprintf(out, "%12llu  %s\n", (unsigned long long)sorted.all[i].count, sorted.all[i].name);
-  unsigned n = missing(c, wanted, sizeof wanted / sizeof *wanted, out);
-  return n + (o->plain ? missing(c, wanted_plain, sizeof wanted_plain / sizeof *wanted_plain, out)
-                       : missing(c, wanted_lossless,
-                                 sizeof wanted_lossless / sizeof *wanted_lossless, out));
-}
-
-/* Whether the total table of docs/protocol.md has such a change of status, for any reason. */
-static int in_table(const char *name) {
-  static const char *const rest[] = {"client OPEN->DISCONNECTED"};
-  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
-    if (strcmp(wanted[i], name) == 0) return 1;
-  for (size_t i = 0; i < sizeof wanted_plain / sizeof *wanted_plain; i++)
-    if (strcmp(wanted_plain[i], name) == 0) return 1;
-  return strcmp(name, rest[0]) == 0 || strcmp(name, wanted_lossless[0]) == 0;
-}
 
 /* --- the world --- */
 
@@ -280,11 +148,11 @@ static void send_one(struct world *w, int side) {
   if (!n) return;
   enum dop_kind kind = body_of(w, side, w->sent[side] + 1, text, &len);
   enum dop_sent sent = dop_node_send(n, kind, text, len);
-  if (sent == DOP_SEND_FULL) cover(w->coverage, "%s full", names[side]);
+  if (sent == DOP_SEND_FULL) dop_sim_cover(w->coverage, "%s full", names[side]);
   if (sent != DOP_SENT) return;
   struct book *b = book_of(w, n);
   if (b) note(b, ++w->sent[side]);
-  if (kind == DOP_TEXT && text[0] == DOP_R1_MARK) cover(w->coverage, "escaped");
+  if (kind == DOP_TEXT && text[0] == DOP_R1_MARK) dop_sim_cover(w->coverage, "escaped");
   trace(w, "%s sends %llu", names[side], (unsigned long long)w->sent[side]);
 }
 
@@ -336,7 +204,7 @@ static void check_message(struct world *w, struct dop_node *n, const struct dop_
   if (from->delivered > from->most)
     wrong(w, "%s was given message %llu, which had been handed back", names[b->side], number);
   trace(w, "%s is given %llu", names[b->side], number);
-  cover(w->coverage, "%s message", names[b->side]);
+  dop_sim_cover(w->coverage, "%s message", names[b->side]);
 }
 
 /* A session ended at this end: what is handed back is the end of what it accepted, each with a fate
@@ -355,10 +223,10 @@ static void check_end(struct world *w, struct book *b, struct dop_event *ev) {
     if (kind != m.kind || len != m.len || memcmp(text, m.data, len) != 0)
       wrong(w, "%s got another message back than %llu", names[b->side],
             (unsigned long long)b->accepted[first + i]);
-    cover(w->coverage, "%s fate %s", names[b->side],
-          i >= ev->written ? "unsent"
-          : ev->settled    ? "undelivered"
-                           : "unknown");
+    dop_sim_cover(w->coverage, "%s fate %s", names[b->side],
+                  i >= ev->written ? "unsent"
+                  : ev->settled    ? "undelivered"
+                                   : "unknown");
   }
   /* While the server lives, it knows how far each session came, or a tombstone of it does. */
   if (!w->o->plain && b->side == CLIENT && ev->written && !ev->settled && !w->kills &&
@@ -405,31 +273,31 @@ static void hear_event(struct world *w, struct dop_event *ev) {
     trace(w, "%s %s -> %s", names[side], dop_status_name(ev->before), dop_status_name(ev->now));
     snprintf(change, sizeof change, "%s %s->%s", names[side], dop_status_name(ev->before),
              dop_status_name(ev->now));
-    cover(w->coverage, "%s", change);
-    if (!in_table(change)) wrong(w, "%s, which the table does not have", change);
+    dop_sim_cover(w->coverage, "%s", change);
+    if (!dop_sim_in_table(change)) wrong(w, "%s, which the table does not have", change);
     break;
   case DOP_EVENT_CLOSE:
     trace(w, "%s close %u %s", names[side], ev->code, ev->why);
-    cover(w->coverage, "%s close %u", names[side], ev->code);
+    dop_sim_cover(w->coverage, "%s close %u", names[side], ev->code);
     check_close(w, side, ev);
     break;
   case DOP_EVENT_CONNECT:
     book_of(w, n);
-    cover(w->coverage, "%s connect", names[side]);
+    dop_sim_cover(w->coverage, "%s connect", names[side]);
     break;
   case DOP_EVENT_RECONNECT:
-    cover(w->coverage, "%s reconnect", names[side]);
-    if (ev->written) cover(w->coverage, "%s replayed", names[side]);
+    dop_sim_cover(w->coverage, "%s reconnect", names[side]);
+    if (ev->written) dop_sim_cover(w->coverage, "%s replayed", names[side]);
     break;
   case DOP_EVENT_DISCONNECT: {
     struct book *b = book_of(w, n);
     trace(w, "%s disconnect %s", names[side], ev->why);
-    cover(w->coverage, "%s disconnect %.40s", names[side], ev->why);
+    dop_sim_cover(w->coverage, "%s disconnect %.40s", names[side], ev->why);
     if (b) check_end(w, b, ev);
     break;
   }
   case DOP_EVENT_DRAIN:
-    cover(w->coverage, "%s drain", names[side]);
+    dop_sim_cover(w->coverage, "%s drain", names[side]);
     break;
   case DOP_EVENT_DOWN:
     trace(w, "client is down: %s", ev->why);
@@ -555,21 +423,21 @@ static void fault(struct world *w) {
   w->faults++;
   if (kind < 30) {
     trace(w, "fault: cut");
-    cover(w->coverage, "fault cut");
+    dop_sim_cover(w->coverage, "fault cut");
     dop_sim_cut(&w->net, c, 3);
   } else if (kind < 50) {
     unsigned who = below(w, 3) ? 1 : 2;
     trace(w, "fault: %s notices", names[who & 1]);
-    cover(w->coverage, "fault one side");
+    dop_sim_cover(w->coverage, "fault one side");
     dop_sim_cut(&w->net, c, who);
   } else if (kind < 65) {
     int up = (int)below(w, 2), down = !up || below(w, 2);
     trace(w, "fault: blackhole%s%s", up ? " up" : "", down ? " down" : "");
-    cover(w->coverage, "fault blackhole");
+    dop_sim_cover(w->coverage, "fault blackhole");
     dop_sim_swallow(c, up, down);
   } else if (kind < 75) {
     trace(w, "fault: delay");
-    cover(w->coverage, "fault delay");
+    dop_sim_cover(w->coverage, "fault delay");
     c->up.until = w->engine.now + below(w, 4000);
     c->down.until = w->engine.now + below(w, 4000);
     if (below(w, 2)) { /* and the client, who has just written, gives up on it */
@@ -579,7 +447,7 @@ static void fault(struct world *w) {
     }
   } else if (kind < 78) {
     trace(w, "fault: half-close");
-    cover(w->coverage, "fault half-close");
+    dop_sim_cover(w->coverage, "fault half-close");
     if (below(w, 2))
       c->up.ended = 1;
     else
@@ -588,14 +456,14 @@ static void fault(struct world *w) {
     int side = (int)below(w, 2);
     struct dop_node *n = sender(w, side);
     trace(w, "fault: %s drops", names[side]);
-    cover(w->coverage, "fault drop");
+    dop_sim_cover(w->coverage, "fault drop");
     if (n) dop_node_drop(n, (int)below(w, 2));
   } else if (kind < 94) {
-    cover(w->coverage, "fault pause");
+    dop_sim_cover(w->coverage, "fault pause");
     pause_one(w, (int)below(w, 2));
   } else if (kind < 96 && w->kills < 2) {
     trace(w, "fault: the server dies");
-    cover(w->coverage, "fault kill");
+    dop_sim_cover(w->coverage, "fault kill");
     kill_server(w);
   } else if (kind < 98) {
     int side = (int)below(w, 2);

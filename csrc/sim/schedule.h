@@ -12,20 +12,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "sim/coverage.h"
+
 struct dop_sim_options {
   int plain;   /* plain DOP: what was under way when a socket died may be missing */
   FILE *trace; /* every step, NULL: none */
 };
-
-/* What a run reached, by name; see dop_sim_cover(). */
-struct dop_sim_coverage;
-struct dop_sim_coverage *dop_sim_coverage_new(void);
-void dop_sim_coverage_free(struct dop_sim_coverage *c);
-
-/* Prints each name with its count, sorted, when `all` is set, and the names that a run must reach
- * and this one did not. Returns how many those are. */
-unsigned dop_sim_coverage_print(const struct dop_sim_coverage *c, FILE *out,
-                                const struct dop_sim_options *o, int all);
 
 /* Runs the schedule of that seed. NULL when nothing was wrong, else a sentence, valid until the
  * next call. */

@@ -1,0 +1,136 @@
+/* What a run of the simulator reached, counted by name; see coverage.h. Owns the table. */
+#include "sim/coverage.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAMES_MOST 160
+
+struct dop_sim_coverage {
+  struct {
+    char name[64];
+    uint64_t count;
+  } all[NAMES_MOST];
+  unsigned count;
+};
+
+struct dop_sim_coverage *dop_sim_coverage_new(void) {
+  return calloc(1, sizeof(struct dop_sim_coverage));
+}
+
+void dop_sim_coverage_free(struct dop_sim_coverage *c) {
+  free(c);
+}
+
+void dop_sim_cover(struct dop_sim_coverage *c, const char *format, ...) {
+  char name[64];
+  va_list args;
+  if (!c) return;
+  va_start(args, format);
+  vsnprintf(name, sizeof name, format, args);
+  va_end(args);
+  unsigned i = 0;
+  while (i < c->count && strcmp(c->all[i].name, name) != 0) i++;
+  if (i == NAMES_MOST) return;
+  if (i == c->count) memcpy(c->all[c->count++].name, name, sizeof name);
+  c->all[i].count++;
+}
+
+/* What each run must have reached at least once. */
+static const char *const wanted[] = {
+    "client OPEN->PRECONNECTED",
+    "client PRECONNECTED->CONNECTED",
+    "client PRECONNECTED->RECONNECTING",
+    "client CONNECTED->RECONNECTING",
+    "client RECONNECTING->PRECONNECTED",
+    "client CONNECTED->DISCONNECTED",
+    "client RECONNECTING->DISCONNECTED",
+    "client PRECONNECTED->DISCONNECTED",
+    "server OPEN->PRECONNECTED",
+    "server PRECONNECTED->CONNECTED",
+    "server OPEN->DISCONNECTED",
+    "server CONNECTED->RECONNECTING",
+    "server RECONNECTING->CONNECTED",
+    "server RECONNECTING->DISCONNECTED",
+    "server CONNECTED->DISCONNECTED",
+    "client connect",
+    "client reconnect",
+    "client disconnect unknown",
+    "client disconnect local",
+    "client disconnect peer",
+    "server disconnect expired",
+    "server disconnect peer",
+    "server disconnect local",
+    "client fate unsent",
+    "server fate unsent",
+    "client drain",
+    "server drain",
+    "client full",
+    "server full",
+    "fault cut",
+    "fault one side",
+    "fault blackhole",
+    "fault half-close",
+    "fault delay",
+    "fault drop",
+    "fault pause",
+    "fault kill",
+};
+static const char *const wanted_plain[] = {"client PRECONNECTED->OPEN",
+                                           "server PRECONNECTED->DISCONNECTED"};
+static const char *const wanted_lossless[] = {
+    "server PRECONNECTED->RECONNECTING",
+    "client fate unknown",
+    "server fate unknown",
+    "client fate undelivered",
+    "server fate undelivered",
+    "client replayed",
+    "server replayed",
+    "server close 4001",
+    "server close 4409",
+    "escaped",
+};
+
+static uint64_t count_of(const struct dop_sim_coverage *c, const char *name) {
+  for (unsigned i = 0; i < c->count; i++)
+    if (strcmp(c->all[i].name, name) == 0) return c->all[i].count;
+  return 0;
+}
+
+static unsigned missing(const struct dop_sim_coverage *c, const char *const *list, size_t n,
+                        FILE *out) {
+  unsigned found = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (count_of(c, list[i])) continue;
+    fprintf(out, "never reached: %s\n", list[i]);
+    found++;
+  }
+  return found;
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(a, b);
+}
+
+unsigned dop_sim_coverage_print(const struct dop_sim_coverage *c, FILE *out, int plain, int all) {
+  struct dop_sim_coverage sorted = *c;
+  qsort(sorted.all, sorted.count, sizeof sorted.all[0], by_name);
+  for (unsigned i = 0; all && i < sorted.count; i++)
+    fprintf(out, "%12llu  %s\n", (unsigned long long)sorted.all[i].count, sorted.all[i].name);
+  unsigned n = missing(c, wanted, sizeof wanted / sizeof *wanted, out);
+  return n + (plain ? missing(c, wanted_plain, sizeof wanted_plain / sizeof *wanted_plain, out)
+                    : missing(c, wanted_lossless, sizeof wanted_lossless / sizeof *wanted_lossless,
+                              out));
+}
+
+/* Whether the total table of docs/protocol.md has such a change of status, for any reason. */
+int dop_sim_in_table(const char *name) {
+  static const char *const rest[] = {"client OPEN->DISCONNECTED"};
+  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+    if (strcmp(wanted[i], name) == 0) return 1;
+  for (size_t i = 0; i < sizeof wanted_plain / sizeof *wanted_plain; i++)
+    if (strcmp(wanted_plain[i], name) == 0) return 1;
+  return strcmp(name, rest[0]) == 0 || strcmp(name, wanted_lossless[0]) == 0;
+}
