@@ -245,7 +245,7 @@ static void deliver_request(lua_State *L, struct delivery *d, struct dop_event *
   if (lua_pcall(L, 1, 3, d->explain)) {
     contain(L, d, ev->transport, top + 1, NULL, ev->type);
     refuse(ev->socket, 500, "The server failed to decide.\n");
-  } else if (lua_type(L, -3) == LUA_TSTRING && !(ev->socket->principal = new_principal(L, -3))) {
+  } else if (lua_isstring(L, -3) && !(ev->socket->principal = new_principal(L, -3))) {
     refuse(ev->socket, 503, "Out of memory.\n");
   } else if (lua_toboolean(L, -3)) {
     allow(ev->socket);
@@ -372,7 +372,10 @@ static void deliver_up_to(struct dop_host *h, struct dop_socket *s, unsigned mos
   }
   if (!s) return;
   /* Lua had no memory for this one: what follows would come with a gap before it. */
-  if (d.in_hand) dop_node_part(s, 1011, "ENOMEM", "no memory to hand a message over");
+  if (d.in_hand) {
+    dop_node_undelivered(s);
+    dop_node_part(s, 1011, "ENOMEM", "no memory to hand a message over");
+  }
   if (failed || !d.left) dop_socket_mark_ready(s);
 }
 

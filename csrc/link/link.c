@@ -280,6 +280,7 @@ static void heard_close(struct dop_link *l, const struct dop_ws_item *item) {
   memcpy(reason, item->data, item->len); /* at most 123 bytes */
   reason[item->len] = 0;
   if (l->state == DOP_LINK_OPEN) {
+    l->state = DOP_LINK_CLOSING; /* nobody else closes it meanwhile */
     dop_node_lost(&l->socket, item->code, NULL, item->len ? reason : "closed by the peer");
     write_close(l, item->code == 1005 ? 0 : item->code, NULL);
   }

@@ -7,9 +7,11 @@
 
 #define INSTRUCTION_MAX 1024 /* bytes of any message before CONNECTED */
 
-/* Closes the socket with 1008 and registers nothing. */
+/* Closes the socket with 1008 and registers nothing. A client that asked for a lossless session and
+ * hears rubbish gives the session up. */
 static void refuse(struct dop_node *n, const char *why) {
-  dop_node_part(n->socket, 1008, "PROTOCOL", why);
+  int asked = n->account && n->transport->role == DOP_CLIENT;
+  dop_node_part(n->socket, asked ? 4400 : 1008, "PROTOCOL", why);
 }
 
 /* Whoever relays the halves of two of his own sockets to each other makes two equal tokens: the
@@ -55,18 +57,24 @@ static void connect_node(struct dop_node *n) {
   if (!n->account || dop_lossless_begin(n) == 0) dop_node_pump(n);
 }
 
-/* A lossless session came to a server that speaks plain DOP only: it cannot go on there. */
+/* A lossless session came to a server that speaks plain DOP only: it cannot go on there. One that
+ * never was CONNECTED has lost nothing, and its node begins again. */
 static void begin_plain(struct dop_node *n) {
-  struct dop_transport *t = n->transport;
   struct dop_socket *s = n->socket;
-  struct dop_node *fresh = dop_node_new(t);
-  if (!fresh) {
-    dop_node_part(s, 1011, "ENOMEM", "no memory for a session");
-    return;
+  struct dop_node *fresh = n;
+  if (!n->connected) {
+    if (dop_resume_let_go(n)) return;
+  } else {
+    fresh = dop_node_new(n->transport);
+    if (!fresh) {
+      dop_node_part(s, 1011, "ENOMEM", "no memory for a session");
+      return;
+    }
+    dop_node_hand_over(n, fresh);
+    fresh->status = DOP_OPEN;
+    dop_node_end(n, 1000, "unknown");
   }
-  dop_node_hand_over(n, fresh);
-  fresh->status = DOP_OPEN;
-  dop_node_end(n, 1000, "unknown");
+  if (fresh->status != DOP_OPEN) dop_node_set_status(fresh, DOP_OPEN, NULL);
   dop_node_say(fresh, fresh->local);
 }
 
@@ -137,10 +145,17 @@ static void server_hears_first(struct dop_node *n, const struct dop_message *m) 
 }
 
 static void hears_confirmation(struct dop_node *n, const struct dop_message *m) {
-  if (dop_token_is(n->remote, m->data, m->len))
+  if (dop_token_is(n->remote, m->data, m->len)) {
     connect_node(n);
-  else
-    refuse(n, "the second message is not the half of the first");
+    return;
+  }
+  if (n->token) { /* a server's half-confirmed session: a refusal leaves nothing registered */
+    dop_directory_remove(&n->transport->directory, n);
+    dop_account_free(n);
+    dop_token_free(n->token);
+    n->token = NULL;
+  }
+  refuse(n, "the second message is not the half of the first");
 }
 
 /* The server does not know the session any more and took its token for a half: the old node ends, a
@@ -178,6 +193,10 @@ static void client_hears_answer(struct dop_node *n, const struct dop_message *m)
 
 void dop_node_delivered(struct dop_socket *s) {
   if (s->node && s->node->account) dop_lossless_delivered(s->node);
+}
+
+void dop_node_undelivered(struct dop_socket *s) {
+  if (s->node && s->node->account) dop_lossless_undelivered(s->node);
 }
 
 int dop_node_unpark(struct dop_socket *s, struct dop_message *m) {

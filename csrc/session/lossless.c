@@ -64,11 +64,13 @@ static void hear_limits(struct dop_node *n, const struct dop_r1_limits *l) {
   if (a->heard_limits) {
     violation(n, "the limits came twice on one socket");
   } else if (l->max_message < a->peer.max_message || l->max_bytes < a->peer.max_bytes ||
-             l->max_messages < a->peer.max_messages || !l->max_message || !l->max_messages) {
+             l->max_messages < a->peer.max_messages || l->window_ms < a->peer.window_ms ||
+             !l->max_message || !l->max_messages) {
     violation(n, "a limit became smaller within a session, or is zero");
   } else {
     a->peer = *l;
     a->heard_limits = 1;
+    dop_node_pump(n);
   }
 }
 
@@ -78,9 +80,11 @@ static void hear_ack(struct dop_node *n, uint64_t h) {
 
 static void end_by(struct dop_node *n, const char *why) {
   struct dop_transport *t = n->transport;
+  dop_transport_ref(t);
   n->account->ended = 1;
   dop_node_end(n, 1000, why);
   if (t->role == DOP_CLIENT) dop_transport_finish(t);
+  dop_transport_unref(t);
 }
 
 /* The peer ends the session, or answers our end: its last word on what it delivered. The answer to
@@ -94,7 +98,7 @@ static void hear_end(struct dop_node *n, uint64_t h) {
   }
   a->settled = 1;
   if (a->closing) {
-    end_by(n, "local");
+    end_by(n, a->end_why);
   } else if (say(n, text, dop_r1_write_one(text, 'd', a->received)) == 0) {
     a->told = a->received;
     end_by(n, "peer");
@@ -105,12 +109,18 @@ static void hear_end(struct dop_node *n, uint64_t h) {
  * send unacknowledged. Instructions are heard meanwhile. */
 static void park(struct dop_node *n, const struct dop_message *m) {
   struct dop_account *a = n->account;
+  const struct dop_limits *l = &n->transport->limits;
   const struct dop_queue *q = &a->parked;
   uint64_t bytes = dop_queue_size(q) - (uint64_t)q->count * DOP_QUEUE_OVERHEAD + m->len;
   if (q->count && (q->count >= a->peer.max_messages || bytes > a->peer.max_bytes))
     violation(n, "more unacknowledged messages than the limits said");
   else if (dop_queue_push(&a->parked, m->kind, m->data, m->len))
     dop_node_give_up_socket(n);
+  else if (dop_queue_size(q) > (uint64_t)l->queue_bytes + l->max_message) {
+    /* The peer may hold more than we care to: the rest waits in its hands. */
+    n->socket->crammed = 1;
+    dop_socket_mark_dirty(n->socket);
+  }
 }
 
 static int count_data(struct dop_account *a, const struct dop_message *m);
@@ -131,7 +141,6 @@ static int hear_data(struct dop_node *n, const struct dop_message *m) {
 
 int dop_lossless_unpark(struct dop_node *n, struct dop_message *m) {
   struct dop_account *a = n->account;
-  dop_bytes_dispose(&a->hand);
   if (!dop_queue_front(&a->parked, m)) {
     if (a->end_parked) {
       a->end_parked = 0;
@@ -146,7 +155,15 @@ int dop_lossless_unpark(struct dop_node *n, struct dop_message *m) {
   }
   m->data = a->hand.data ? a->hand.data : "";
   dop_queue_pop(&a->parked);
+  if (!a->parked.count) n->socket->crammed = 0;
   return count_data(a, m);
+}
+
+void dop_lossless_undelivered(struct dop_node *n) {
+  struct dop_account *a = n->account;
+  if (!a->in_hand) return;
+  a->in_hand = 0;
+  a->received--;
 }
 
 void dop_lossless_forget_parked(struct dop_node *n) {
@@ -191,8 +208,9 @@ int dop_lossless_hear(struct dop_node *n, struct dop_message *m) {
     hear_ack(n, r.h);
     break;
   case DOP_R1_END:
-    if (a->parked.count && !a->closing) { /* what came before it is delivered before it */
-      a->end_parked = 1;
+    if (a->parked.count && !a->closing && dop_lossless_settle(n, r.h) == 0) {
+      a->settled = 1;    /* whatever happens now */
+      a->end_parked = 1; /* what came before it is delivered before it */
       a->end_h = r.h;
     } else {
       hear_end(n, r.h);
@@ -221,6 +239,7 @@ void dop_lossless_delivered(struct dop_node *n) {
   struct dop_account *a = n->account;
   if (!a->in_hand) return;
   a->in_hand = 0;
+  dop_bytes_dispose(&a->hand);
   uint64_t owed = a->received - a->told, most = a->peer.max_messages / 4;
   if (most > ACK_MESSAGES) most = ACK_MESSAGES;
   if (owed >= most || a->owed_bytes >= a->peer.max_bytes / 4)
@@ -237,7 +256,7 @@ static void on_timer(struct dop_timer *timer) {
     dop_lossless_acknowledge(n);
     return;
   }
-  end_by(n, "local"); /* no answer to our end: what the peer did not acknowledge is unknown */
+  end_by(n, a->end_why); /* no answer to our end: what the peer did not acknowledge is unknown */
 }
 
 int dop_lossless_settle(struct dop_node *n, uint64_t h) {
@@ -278,6 +297,10 @@ int dop_lossless_pump(struct dop_node *n, int all) {
   struct dop_message m;
   while (n->status == DOP_CONNECTED && (all || dop_node_takes_more(n)) &&
          dop_queue_advance(&n->queue, &m)) {
+    if (!a->heard_limits && m.len > UNKNOWN_MESSAGE) { /* it waits for the peer's own limit */
+      n->queue.cursor -= (uint32_t)(DOP_QUEUE_OVERHEAD + m.len);
+      return 0;
+    }
     /* What the peer would close on would be written again for ever. */
     if (m.len > dop_lossless_max_message(n)) {
       violation(n, "the peer takes no message as long as one that waits");
@@ -295,10 +318,17 @@ int dop_lossless_pump(struct dop_node *n, int all) {
 
 /* --- ends --- */
 
-void dop_lossless_end(struct dop_node *n) {
+void dop_lossless_end(struct dop_node *n, const char *why) {
   struct dop_account *a = n->account;
   char text[DOP_R1_LONGEST];
   dop_node_ref(n);
+  a->end_why = why;
+  if (a->end_parked) { /* the peer was first */
+    dop_lossless_forget_parked(n);
+    hear_end(n, a->end_h);
+    dop_node_unref(n);
+    return;
+  }
   if (dop_lossless_pump(n, 1) == 0) {
     a->closing = 1;
     a->ended = 1;
@@ -309,9 +339,9 @@ void dop_lossless_end(struct dop_node *n) {
     if (say(n, text, dop_r1_write_one(text, 'd', a->received)) == 0 &&
         dop_timers_arm(&engine(n)->timers, &a->timer,
                        engine(n)->now + n->transport->limits.close_timeout))
-      end_by(n, "local");
+      end_by(n, why);
   } else if (n->status != DOP_DISCONNECTED) {
-    end_by(n, "local");
+    end_by(n, why);
   }
   dop_node_unref(n);
 }

@@ -23,6 +23,7 @@ struct dop_account {
   struct dop_timer timer;    /* an acknowledgement is due; the answer to our end is late */
   struct dop_queue parked;   /* came while the node was paused: neither counted nor acknowledged */
   struct dop_bytes hand;     /* the parked message that is with its handler */
+  const char *end_why;       /* of our own end: the reason to report, static */
   uint64_t end_h;            /* of an end that waits behind what is parked */
   uint32_t owed_bytes;       /* payload of the messages that it does not know delivered */
   uint8_t stuck;             /* resumes in a row after which nothing had moved */
@@ -54,6 +55,9 @@ void dop_lossless_forget_parked(struct dop_node *n);
 /* The handler of the last message has returned: it may be acknowledged. */
 void dop_lossless_delivered(struct dop_node *n);
 
+/* It never came to a handler: it counts as not received. */
+void dop_lossless_undelivered(struct dop_node *n);
+
 /* Tells the peer what was delivered, if it does not know. */
 void dop_lossless_acknowledge(struct dop_node *n);
 
@@ -67,8 +71,8 @@ int dop_lossless_pump(struct dop_node *n, int all);
 /* The largest payload that may be sent now. */
 size_t dop_lossless_max_message(const struct dop_node *n);
 
-/* Begins the formal end: nothing is delivered or accepted from here on. */
-void dop_lossless_end(struct dop_node *n);
+/* Begins the formal end: nothing is delivered or accepted from here on. `why` is static. */
+void dop_lossless_end(struct dop_node *n, const char *why);
 
 /* Whether a socket that ended with this close code takes the session with it, seen from a node in
  * that status. */
@@ -82,6 +86,10 @@ void dop_resume_ask(struct dop_node *n);
 /* The server hears "<T> r <n> <h>" on a newcomer's socket; T is the first `len` bytes of m. */
 void dop_resume_hear(struct dop_node *newcomer, const struct dop_message *m, size_t len, uint64_t n,
                      uint64_t h);
+
+/* A client's node that never was CONNECTED forgets the session that it asked for, and has a fresh
+ * half and its queue. 0, or -1: it gave up the socket. */
+int dop_resume_let_go(struct dop_node *n);
 
 /* The client hears the answer. */
 void dop_resume_answer(struct dop_node *n, const struct dop_message *m);

@@ -218,10 +218,10 @@ static void detach(struct dop_node *n, const char *why) {
 
 /* A lossless session that cannot go on: what the peer did not settle is unknown. A client goes on
  * dialling with a new node, unless another holder took the session. */
-static void lose_session(struct dop_node *n, unsigned code, const char *why) {
+static void lose_session(struct dop_node *n, unsigned code) {
   struct dop_transport *t = n->transport;
   int closing = n->account->closing, taken = code == 4001;
-  dop_node_end(n, code, closing ? "local" : taken ? "taken" : why);
+  dop_node_end(n, code, closing ? n->account->end_why : taken ? "taken" : "protocol");
   if (t->role != DOP_CLIENT) return;
   if (closing || taken)
     dop_transport_finish(t);
@@ -235,6 +235,8 @@ void dop_node_supersede(struct dop_node *n, unsigned code, const char *why) {
   n->socket->node = NULL;
   n->socket = NULL;
   dop_lossless_forget_parked(n);
+  dop_token_free(n->remote);
+  n->remote = NULL;
   report_close(n, code, NULL, why);
   dop_timers_disarm(&t->engine->timers, &n->account->timer);
   if (was_connected) n->since = t->engine->now;
@@ -268,7 +270,7 @@ void dop_node_lost(struct dop_socket *s, unsigned code, const char *code_name, c
   dop_transport_ref(t);
   report_close(n, code, code_name, why);
   if (n->account && dop_lossless_fatal(n, status, code))
-    lose_session(n, code, why);
+    lose_session(n, code);
   else if (n->token || (half_confirmed && t->role == DOP_CLIENT && dop_resume_hold(n) == 0))
     detach(n, why);
   else if (t->role == DOP_CLIENT)
@@ -282,8 +284,10 @@ void dop_node_lost(struct dop_socket *s, unsigned code, const char *code_name, c
 
 void dop_node_part(struct dop_socket *s, unsigned code, const char *code_name, const char *why) {
   dop_socket_ref(s);
-  dop_node_lost(s, code, code_name, why);
+  if (s->node && s->node->account) dop_lossless_acknowledge(s->node);
+  /* Closed first: what follows from the loss may close every socket that has no node. */
   s->ops->close(s, code, why);
+  dop_node_lost(s, code, code_name, why);
   dop_socket_unref(s);
 }
 
@@ -435,7 +439,7 @@ uint32_t dop_node_unacked(const struct dop_node *n) {
 int dop_node_disconnect(struct dop_node *n, unsigned code, const char *why) {
   if (n->status == DOP_DISCONNECTED || (n->account && n->account->closing)) return -1;
   if (n->account && n->status == DOP_CONNECTED) {
-    dop_lossless_end(n);
+    dop_lossless_end(n, why);
     return 0;
   }
   dop_node_ref(n);

@@ -72,6 +72,9 @@ int dop_node_hear(struct dop_socket *s, struct dop_message *m);
  * is none. */
 int dop_node_unpark(struct dop_socket *s, struct dop_message *m);
 
+/* The last message that was data never came to a handler; its socket is given up. */
+void dop_node_undelivered(struct dop_socket *s);
+
 /* The handlers of the last message that was data have returned. */
 void dop_node_delivered(struct dop_socket *s);
 

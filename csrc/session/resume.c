@@ -30,8 +30,10 @@ int dop_resume_hold(struct dop_node *n) {
 void dop_resume_ask(struct dop_node *n) {
   struct dop_account *a = n->account;
   if (a->attempt == DOP_R1_MOST) {
+    struct dop_transport *t = n->transport;
     dop_node_part(n->socket, 1000, "EXHAUSTED", "no attempt is left to number");
     dop_node_end(n, 1000, "exhausted");
+    if (dop_transport_begin(t)) dop_transport_finish(t);
     return;
   }
   char *text = dop_malloc(n->token->len + ATTEMPT_LONGEST);
@@ -57,26 +59,32 @@ static void resumed(struct dop_node *n, const struct dop_r1 *r) {
   }
   dop_token_free(n->remote);
   n->remote = NULL;
+  a->in_hand = 0;
   a->told = a->received;
   a->owed_bytes = 0;
   dop_node_resumed(n);
   if (dop_lossless_begin(n) == 0) dop_node_pump(n);
 }
 
-/* A session that the server never confirmed: the same node begins again with a fresh half. The
- * server's half was heard already, so ours is said twice. */
-static void begin_unconfirmed(struct dop_node *n) {
+int dop_resume_let_go(struct dop_node *n) {
+  struct dop_token *fresh = dop_node_fresh_half(n->transport);
+  if (!fresh) {
+    dop_node_give_up_socket(n);
+    return -1;
+  }
   dop_account_free(n);
   dop_token_free(n->token);
   n->token = NULL;
   dop_queue_rewind(&n->queue);
   dop_token_free(n->local);
-  n->local = dop_node_fresh_half(n->transport);
-  if (!n->local) {
-    dop_node_give_up_socket(n);
-    return;
-  }
-  if (dop_node_say(n, n->local) == 0) dop_node_say(n, n->local);
+  n->local = fresh;
+  return 0;
+}
+
+/* A session that the server never confirmed: the same node begins again with a fresh half. The
+ * server's half was heard already, so ours is said twice. */
+static void begin_unconfirmed(struct dop_node *n) {
+  if (dop_resume_let_go(n) == 0 && dop_node_say(n, n->local) == 0) dop_node_say(n, n->local);
 }
 
 /* ^x: the server's last word. The old node ends; unless the application ended the session, a new

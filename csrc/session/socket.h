@@ -63,6 +63,7 @@ struct dop_socket {
   unsigned dirty : 1, ready : 1;
   unsigned pending : 1; /* counted among those that are not CONNECTED yet */
   unsigned paused : 1;
+  unsigned crammed : 1;  /* its node keeps as much aside as it cares to */
   unsigned lossless : 1; /* dop.r1 was negotiated for it */
 };
 
@@ -72,7 +73,7 @@ void dop_socket_init(struct dop_socket *s, const struct dop_socket_ops *ops,
 /* Whether nothing may be taken from the socket: a lossless one goes on while it is paused, and its
  * node keeps what is data. */
 static inline int dop_socket_stopped(const struct dop_socket *s) {
-  return s->paused && !s->lossless;
+  return s->paused && (!s->lossless || s->crammed);
 }
 
 /* References: the driver holds one, whoever calls into a socket holds one meanwhile. */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "session/node.h"
+#include "session/lossless.h"
 
 const struct dop_limits dop_limits_default = {
     .resume_window = 60000,
@@ -78,16 +78,19 @@ static void close_sockets(struct dop_transport *t, unsigned code) {
   }
 }
 
+/* The end of a lossless client's session is answered before it is one: its node stays in the list
+ * meanwhile. Ending one node may end others. */
+static struct dop_node *first_to_end(const struct dop_transport *t) {
+  struct dop_node *n = t->attached.first;
+  while (n && n->account && n->account->closing) n = n->next;
+  return n;
+}
+
 void dop_transport_close(struct dop_transport *t, unsigned code) {
+  struct dop_node *n;
   dop_transport_ref(t);
   t->closed = 1;
-  /* A lossless client's end is answered before it is one: its node stays in the list meanwhile. */
-  for (struct dop_node *n = t->attached.first, *next; n; n = next) {
-    next = n->next;
-    if (next) dop_node_ref(next);
-    end_node(n, code);
-    if (next) dop_node_unref(next);
-  }
+  while ((n = first_to_end(t))) end_node(n, code);
   while (t->detached.first) end_node(t->detached.first, code);
   close_sockets(t, code);
   dop_transport_sweep(t);
