@@ -209,3 +209,232 @@ describe("two sockets for a lossless session", function()
     assert.truthy(core)
   end)
 end)
+
+-- A socket to the server on which dop.r1 was negotiated; the spec is the client.
+local function raw(w)
+  local p = w:to_server(true)
+  p.link:feed(wire.REQUEST .. "Sec-WebSocket-Protocol: dop, dop.r1\r\n\r\n")
+  w:turn()
+  return p:pull()
+end
+
+local function raw_session(w, limits)
+  local p, half = raw(w), ("Z"):rep(16)
+  local theirs = p:take()
+  p:give(half)
+  p:take()
+  p:give(half)
+  p:take()
+  p:give(limits or "\16p60000 1048576 1048576 1024")
+  return p, core.merge(half, theirs)
+end
+
+local function end_of(w, who)
+  local event = w:last(who, "disconnect")
+  local fates = {}
+  for i, entry in ipairs(event[2]) do fates[i] = entry.message .. " " .. entry.fate end
+  return event[1], fates
+end
+
+describe("a message above 65,536 bytes", function()
+  it("that was accepted before the peer's limit is known waits for it", function()
+    local w = world()
+    assert(w.client.node:send(("x"):rep(100000)))
+    local s, c = w:join()
+    flow(s, c)
+    assert.equal(100000, #w.heard.server[1])
+  end)
+
+  it("waits also in a session that was half-confirmed when its socket was lost", function()
+    local w = world()
+    local s, c = w:join()
+    wire.carry(s, c)
+    wire.carry(c, s)
+    assert(w.client.node:send(("x"):rep(100000)))
+    s, c = again(w, s, c)
+    flow(s, c)
+    assert.equal(100000, #w.heard.server[1])
+    assert.equal(1, w:count("client", "connect"))
+    assert.is_nil(w.server:nodes()[1].token_remote)
+  end)
+end)
+
+describe("an end that comes while its hearer is paused", function()
+  -- The client has confirmed three messages and ended the session; one of its own waits unread.
+  local function parked()
+    local w, s, c = connected()
+    for i = 1, 3 do w.node:send("s" .. i) end
+    flow(s, c)
+    w.node:pause()
+    w.client.node:send("c1")
+    w.client.node:disconnect()
+    flow(s, c)
+    return w, s, c
+  end
+
+  it("is what counts when the hearer ends the session, too", function()
+    local w, s, c = parked()
+    w.node:disconnect()
+    flow(s, c)
+    assert.same({}, select(2, end_of(w, "server")))
+    assert.same({ "c1 undelivered" }, select(2, end_of(w, "client")))
+  end)
+
+  it("keeps its word though the socket is lost before it was read", function()
+    local w, s, c = parked()
+    c:lose()
+    s:lose()
+    w:wait(61)
+    assert.same({}, select(2, end_of(w, "server")))
+  end)
+end)
+
+describe("the reason of the end", function()
+  it("is \"closed\" for a client that closes as a whole", function()
+    local w, s, c = connected()
+    w.client:end_sessions()
+    flow(s, c)
+    assert.equal("closed", (end_of(w, "client")))
+  end)
+
+  it("is never the peer's own text", function()
+    local w, _, c = connected()
+    c:give(frames.u16(4400) .. "local", frames.CLOSE)
+    assert.equal("protocol", (end_of(w, "client")))
+    assert.equal("OPEN", w.client.node.status) -- and the client goes on with a new node
+  end)
+
+  it("is \"taken\" when another one resumed the session; one close frame answers", function()
+    local w, s, c = connected()
+    local thief = raw(w)
+    thief:take()
+    thief:give(w.client.node.token:reveal() .. " r 1 0")
+    local closes = 0
+    repeat
+      local payload, opcode = s:take()
+      if payload then c:give(payload, opcode) end
+    until not payload
+    repeat
+      local payload, opcode = c:take()
+      if opcode == frames.CLOSE then closes = closes + 1 end
+    until not payload
+    assert.equal(1, closes)
+    assert.equal("taken", (end_of(w, "client")))
+    assert.is_true(w.client.closed)
+  end)
+end)
+
+describe("what a correct peer never sends", function()
+  for what, text in pairs {
+    ["an acknowledgement of what was never sent"] = "\16a1",
+    ["an end that counts what was never sent"] = "\16d1",
+    ["the limits a second time"] = "\16p60000 1048576 1048576 1024",
+    ["an answer to a resumption"] = "\16r1 0",
+    ["a number that is not canonical"] = "\16a00",
+    ["a number that is too large"] = "\16a9007199254740992",
+    ["an instruction that is none"] = "\16z",
+    ["nothing but the mark"] = "\16",
+  } do
+    it(what .. " ends the session: 4400", function()
+      local w = world()
+      local p = raw_session(w)
+      local bystander = raw_session(world())
+      p:give(text)
+      assert.equal(4400, p:closed_with())
+      assert.equal("protocol", (end_of(w, "server")))
+      assert.is_nil(bystander:closed_with())
+    end)
+  end
+
+  it("limits that shrink within a session, the window too, end it: 4400", function()
+    for _, limits in ipairs { "1 1048576 1048576 1024", "60000 9 1048576 1024", "60000 1048576 9 1024",
+      "60000 1048576 1048576 9" } do
+      local w = world()
+      local p, token = raw_session(w)
+      p:lose()
+      local q = raw(w)
+      q:take()
+      q:give(token .. " r 1 0")
+      q:give("\16p" .. limits)
+      assert.equal(4400, q:closed_with())
+    end
+  end)
+
+  it("data before the limits ends the session: 4400", function()
+    local w = world()
+    local p, half = raw(w), ("Z"):rep(16)
+    p:take()
+    p:give(half)
+    p:give(half)
+    p:give("data")
+    assert.equal(4400, p:closed_with())
+  end)
+
+  it("a bare token on the socket of the other dialect is 1008 and touches nothing", function()
+    local w = world()
+    local p, token = raw_session(w)
+    p:lose()
+    local plain, bare = w:to_server(), raw(w)
+    plain:give(token)
+    assert.equal(1008, plain:closed_with())
+    bare:give(token)
+    assert.equal(1008, bare:closed_with())
+    assert.equal("RECONNECTING", w.server:nodes()[1].status)
+  end)
+
+  it("a second half that is another one leaves nothing registered: 1008", function()
+    local w = world()
+    local p = raw(w)
+    p:take()
+    p:give(("Z"):rep(16))
+    p:give(("Y"):rep(16))
+    assert.equal(1008, p:closed_with())
+    assert.same({}, w.server:nodes())
+  end)
+
+  for what, give in pairs {
+    ["a binary message"] = function(c) c:give("binary", frames.BINARY) end,
+    ["an acknowledgement"] = function(c) c:give("\16a0") end,
+    ["data"] = function(c) c:give("some data here") end,
+  } do
+    it(what .. " before the answer to a resumption ends the client's session: 4400", function()
+      local w, s, c = connected()
+      w.client.node:send("kept")
+      local lost = w.client.node
+      c = select(2, again(w, s, c))
+      give(c)
+      assert.equal(4400, c:closed_with())
+      assert.equal("DISCONNECTED", lost.status)
+      assert.same({ "kept unknown" }, select(2, end_of(w, "client")))
+    end)
+  end
+end)
+
+describe("a paused node", function()
+  it("keeps aside no more than it cares to, whatever the peer says that it may send", function()
+    local w = world { queue_bytes = 1000, max_message = 1000 }
+    local p = raw_session(w, "\16p60000 1048576 9007199254740991 9007199254740991")
+    w.server:nodes()[1]:pause()
+    for _ = 1, 100 do p:give(("x"):rep(900)) end
+    w.server:nodes()[1]:resume()
+    w:turn()
+    assert.equal(100, #w.heard.server)
+  end)
+end)
+
+describe("a server that closes", function()
+  it("ends every session, also while a newcomer waits for a probe", function()
+    local w = wire.new()
+    local _, token = w:connected_server(("A"):rep(16))
+    local newcomer = w:to_server()
+    newcomer:take()
+    newcomer:give(token)
+    local one = w:connected_server(("B"):rep(16))
+    local other = w:connected_server(("C"):rep(16))
+    w.server:end_sessions()
+    w:turn()
+    assert.same({}, w.server:nodes())
+    assert.equal(1001, one:closed_with())
+    assert.equal(1001, other:closed_with())
+  end)
+end)
