@@ -40,12 +40,6 @@ static void violation(struct dop_node *n, const char *why) {
   dop_node_part(n->socket, 4400, "PROTOCOL", why);
 }
 
-static int say(struct dop_node *n, const char *text, size_t len) {
-  if (n->socket->ops->send(n->socket, DOP_TEXT, text, len) == 0) return 0;
-  dop_node_give_up_socket(n);
-  return -1;
-}
-
 int dop_lossless_begin(struct dop_node *n) {
   const struct dop_limits *l = &n->transport->limits;
   struct dop_r1_limits ours = {l->resume_window, l->max_message, l->queue_bytes, l->queue_messages};
@@ -54,7 +48,7 @@ int dop_lossless_begin(struct dop_node *n) {
   a->heard_limits = 0;
   a->next = a->acked;
   dop_queue_rewind(&n->queue);
-  return say(n, text, dop_r1_write_limits(text, &ours));
+  return dop_node_say_text(n, text, dop_r1_write_limits(text, &ours));
 }
 
 /* --- what arrives --- */
@@ -99,7 +93,7 @@ static void hear_end(struct dop_node *n, uint64_t h) {
   a->settled = 1;
   if (a->closing) {
     end_by(n, a->end_why);
-  } else if (say(n, text, dop_r1_write_one(text, 'd', a->received)) == 0) {
+  } else if (dop_node_say_text(n, text, dop_r1_write_one(text, 'd', a->received)) == 0) {
     a->told = a->received;
     end_by(n, "peer");
   }
@@ -232,7 +226,7 @@ void dop_lossless_acknowledge(struct dop_node *n) {
   a->told = delivered;
   a->owed_bytes = 0;
   dop_timers_disarm(&engine(n)->timers, &a->timer);
-  say(n, text, dop_r1_write_one(text, 'a', delivered));
+  dop_node_say_text(n, text, dop_r1_write_one(text, 'a', delivered));
 }
 
 void dop_lossless_delivered(struct dop_node *n) {
@@ -336,7 +330,7 @@ void dop_lossless_end(struct dop_node *n, const char *why) {
     n->socket->ops->pause(n->socket, 0); /* or the answer would not be heard */
     dop_timers_disarm(&engine(n)->timers, &a->timer);
     a->told = a->received;
-    if (say(n, text, dop_r1_write_one(text, 'd', a->received)) == 0 &&
+    if (dop_node_say_text(n, text, dop_r1_write_one(text, 'd', a->received)) == 0 &&
         dop_timers_arm(&engine(n)->timers, &a->timer,
                        engine(n)->now + n->transport->limits.close_timeout))
       end_by(n, why);

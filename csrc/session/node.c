@@ -343,10 +343,14 @@ void dop_node_give_up_socket(struct dop_node *n) {
   dop_socket_unref(s);
 }
 
-int dop_node_say(struct dop_node *n, const struct dop_token *t) {
-  if (n->socket->ops->send(n->socket, DOP_TEXT, t->text, t->len) == 0) return 0;
+int dop_node_say_text(struct dop_node *n, const char *text, size_t len) {
+  if (n->socket->ops->send(n->socket, DOP_TEXT, text, len) == 0) return 0;
   dop_node_give_up_socket(n);
   return -1;
+}
+
+int dop_node_say(struct dop_node *n, const struct dop_token *t) {
+  return dop_node_say_text(n, t->text, t->len);
 }
 
 int dop_node_takes_more(const struct dop_node *n) {

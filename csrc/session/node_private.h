@@ -9,6 +9,7 @@
 void dop_node_set_status(struct dop_node *n, enum dop_status status, const char *why);
 
 /* Writes an instruction. 0, or -1: there was no memory and the socket was given up. */
+int dop_node_say_text(struct dop_node *n, const char *text, size_t len);
 int dop_node_say(struct dop_node *n, const struct dop_token *t);
 
 /* Writes what is queued while the socket takes it. */

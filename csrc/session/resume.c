@@ -9,12 +9,6 @@
 #define ATTEMPT_LONGEST 48 /* " r <n> <h>" */
 #define STUCK_MOST      10 /* resumes in a row after which nothing had moved */
 
-static int say(struct dop_node *n, const char *text, size_t len) {
-  if (n->socket->ops->send(n->socket, DOP_TEXT, text, len) == 0) return 0;
-  dop_node_give_up_socket(n);
-  return -1;
-}
-
 /* --- half-confirmed --- */
 
 int dop_resume_hold(struct dop_node *n) {
@@ -44,7 +38,7 @@ void dop_resume_ask(struct dop_node *n) {
   memcpy(text, n->token->text, n->token->len);
   size_t len = n->token->len;
   len += dop_r1_write_resume(text + len, ++a->attempt, a->received);
-  say(n, text, len);
+  dop_node_say_text(n, text, len);
   dop_wipe(text, len);
   dop_free(text);
 }
@@ -145,9 +139,9 @@ static void answer_gone(struct dop_node *newcomer, const char *token, size_t len
   char text[DOP_R1_LONGEST];
   const struct dop_tomb *tomb =
       dop_tombs_find(&t->tombs, t->directory.key, t->engine->now, token, len, newcomer->principal);
-  say(newcomer, text,
-      tomb ? dop_r1_write_gone(text, 1, tomb->received, tomb->by_application)
-           : dop_r1_write_gone(text, 0, 0, 0));
+  dop_node_say_text(newcomer, text,
+                    tomb ? dop_r1_write_gone(text, 1, tomb->received, tomb->by_application)
+                         : dop_r1_write_gone(text, 0, 0, 0));
 }
 
 /* Takes the socket from a session that is to have another; nothing more is read from it. */
@@ -179,7 +173,7 @@ static void take_over(struct dop_node *holder, struct dop_node *newcomer, uint64
   a->told = a->received;
   a->owed_bytes = 0;
   dop_node_resumed(holder);
-  if (say(holder, text, dop_r1_write_resumed(text, n, a->received)) == 0 &&
+  if (dop_node_say_text(holder, text, dop_r1_write_resumed(text, n, a->received)) == 0 &&
       dop_lossless_begin(holder) == 0)
     dop_node_pump(holder);
 }
