@@ -13,6 +13,18 @@
 
 #define ENOUGH 10000 /* schedules after which everything should have happened at least once */
 
+/* A run of nothing must not look like one in which nothing failed. */
+static int is_number(const char *text, unsigned long long *value) {
+  char *end;
+  *value = strtoull(text, &end, 10);
+  return *text >= '1' && *text <= '9' && *end == 0;
+}
+
+static int usage(const char *wrong) {
+  fprintf(stderr, "sim: \"%s\"? usage: sim [--plain] [--trace] [--brief] SCHEDULES SEED\n", wrong);
+  return 2;
+}
+
 int main(int argc, char **argv) {
   struct dop_sim_options o = {0};
   unsigned long long numbers[2] = {5000, 1}, failed = 0;
@@ -24,8 +36,8 @@ int main(int argc, char **argv) {
       o.trace = stdout;
     else if (strcmp(argv[i], "--brief") == 0)
       brief = 1;
-    else if (given < 2)
-      numbers[given++] = strtoull(argv[i], NULL, 10);
+    else if (given == 2 || !is_number(argv[i], &numbers[given++]))
+      return usage(argv[i]);
   }
   struct dop_sim_coverage *c = dop_sim_coverage_new();
   clock_t from = clock();
