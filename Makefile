@@ -17,6 +17,7 @@ FLAGS = -std=gnu11 -fPIC -fvisibility=hidden -MMD -MP $(WARN) -Icsrc -I$(LUA_INC
 CORE = base session ws link inproc bind
 CORE_C = $(filter-out csrc/bind/uv.c,$(foreach d,$(CORE),$(wildcard csrc/$(d)/*.c)))
 UV_C = $(wildcard csrc/uv/*.c) csrc/bind/uv.c
+SIM_C = $(wildcard csrc/sim/*.c)
 objects = $(patsubst csrc/%.c,$(BUILD)/%.o,$(1))
 
 PATHS = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
@@ -76,7 +77,6 @@ interop: need-build+test+interop ## the specs against a peer in JavaScript
 	$(call each,specs SPECS=$(INTEROP))
 
 # The simulator drives the objects that the core is made of.
-SIM_C = $(wildcard csrc/sim/*.c)
 SIM = build/sim
 .PHONY: sim
 sim: need-build ## seeded schedules of broken networks, both dialects; SCHEDULES=n SEED=s

@@ -45,6 +45,7 @@ build = {
         "csrc/session/engine.c",
         "csrc/session/lossless.c",
         "csrc/session/node.c",
+        "csrc/session/principal.c",
         "csrc/session/queue.c",
         "csrc/session/r1.c",
         "csrc/session/resume.c",

@@ -53,8 +53,9 @@ void dop_host_call(struct dop_host *h, lua_CFunction fn, void *ud, const char *w
 /* --- emitting --- */
 
 static const char *const event_names[DOP_EVENTS] = {
-    "open",       "message", "close", "error",   "connect", "reconnecting", "reconnect",
-    "disconnect", "status",  "drain", "request", "down",    "over",         "gone"};
+    "open",         "message",   "close",      "error",  "connect",
+    "reconnecting", "reconnect", "disconnect", "status", "drain",
+    "request",      "principal", "down",       "over",   "gone"};
 
 /* What one delivery works with; lives on the C stack of deliver(). */
 struct delivery {
@@ -259,11 +260,35 @@ static void deliver_request(lua_State *L, struct delivery *d, struct dop_event *
   lua_settop(L, top);
 }
 
+/* Asks the transport's `same_principal` whether the one who asks for a session owns it. An error is
+ * a no. */
+static void deliver_principal(lua_State *L, struct delivery *d, struct dop_event *ev) {
+  const struct dop_token *owner, *other;
+  int top = lua_gettop(L), same = 0;
+  if (dop_node_principals(ev->node, &owner, &other)) return; /* its socket ended meanwhile */
+  dop_push_transport(L, ev->transport);
+  dop_get_values(L, -1);
+  lua_getfield(L, -1, "same_principal");
+  lua_pushlstring(L, owner->text, owner->len);
+  lua_pushlstring(L, other->text, other->len);
+  if (lua_pcall(L, 2, 1, d->explain))
+    contain(L, d, ev->transport, top + 1, NULL, ev->type);
+  else
+    same = lua_toboolean(L, -1);
+  dop_node_decide(ev->node, same);
+  if (d->h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
+  lua_settop(L, top);
+}
+
 static void deliver_event(lua_State *L, struct delivery *d, struct dop_event *ev) {
   struct dop_node_box *box = NULL;
   if (ev->type == DOP_EVENT_GONE) return; /* see deliver_events() */
   if (ev->type == DOP_EVENT_REQUEST) {
     deliver_request(L, d, ev);
+    return;
+  }
+  if (ev->type == DOP_EVENT_PRINCIPAL) {
+    deliver_principal(L, d, ev);
     return;
   }
   if (ev->node)

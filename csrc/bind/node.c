@@ -166,6 +166,17 @@ static int node_resume(lua_State *L) {
   return set_paused(L, 0);
 }
 
+/* core.hold(node), core.release(node): see dop_node_hold(). */
+static int node_hold(lua_State *L) {
+  dop_node_hold(dop_check_node(L, 1));
+  return 0;
+}
+
+static int node_release(lua_State *L) {
+  dop_node_release(dop_check_node(L, 1));
+  return 0;
+}
+
 /* --- properties --- */
 
 static int get_status(lua_State *L) {
@@ -304,4 +315,8 @@ static const luaL_Reg node_getters[] = {{"principal", get_principal},
 
 void dop_node_register(lua_State *L) {
   dop_new_type(L, DOP_NODE_TYPE, node_meta, node_methods, node_getters, NULL);
+  lua_pushcfunction(L, node_hold);
+  lua_setfield(L, -2, "hold");
+  lua_pushcfunction(L, node_release);
+  lua_setfield(L, -2, "release");
 }

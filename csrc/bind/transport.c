@@ -137,13 +137,12 @@ static int transport_nodes(lua_State *L) {
   struct dop_transport *t = dop_check_transport(L, 1)->transport;
   int i = 0;
   lua_createtable(L, (int)t->node_count, 0);
-  for (struct dop_node *n = t->attached.first; n; n = n->next) {
-    dop_push_node(L, n);
-    lua_rawseti(L, -2, ++i);
-  }
-  for (struct dop_node *n = t->detached.first; n; n = n->next) {
-    dop_push_node(L, n);
-    lua_rawseti(L, -2, ++i);
+  const struct dop_node_list *lists[] = {&t->attached, &t->detached, &t->unconfirmed};
+  for (int k = 0; k < 3; k++) {
+    for (struct dop_node *n = lists[k]->first; n; n = n->next) {
+      dop_push_node(L, n);
+      lua_rawseti(L, -2, ++i);
+    }
   }
   return 1;
 }
@@ -157,31 +156,45 @@ static void set_count(lua_State *L, const char *name, uint64_t value) {
  */
 static int transport_stats(lua_State *L) {
   struct dop_transport *t = dop_check_transport(L, 1)->transport;
-  lua_createtable(L, 0, 12);
+  lua_createtable(L, 0, 24);
   set_count(L, "nodes", t->node_count);
   set_count(L, "sockets", t->socket_count);
   set_count(L, "pending", t->pending_count);
   set_count(L, "detached", t->detached_count);
   set_count(L, "detached_bytes", t->detached_bytes);
+  set_count(L, "unconfirmed", t->unconfirmed_count);
+  set_count(L, "tombstones", (uint64_t)t->tombs.count + t->unconfirmed_tombs.count);
   set_count(L, "sockets_opened", t->opened);
   set_count(L, "connects", t->connects);
   set_count(L, "reconnects", t->reconnects);
   set_count(L, "disconnects", t->disconnects);
   set_count(L, "refused", t->refused);
+  set_count(L, "expired", t->expired);
+  set_count(L, "evicted", t->evicted);
+  set_count(L, "takeovers", t->takeovers);
+  set_count(L, "refused_resumes", t->refused_resumes);
+  set_count(L, "delivered", t->delivered);
+  set_count(L, "acknowledged", t->acknowledged);
+  set_count(L, "replayed", t->replayed);
+  set_count(L, "handed_back", t->handed_back);
   set_count(L, "lost_events", t->lost_events);
   return 1;
 }
 
-/* core.configure(transport, authorize, any_origin): `authorize` (function or nil) decides who may
- * come in; any_origin lets browsers come from every site. */
+/* core.configure(transport, authorize, any_origin, same_principal): `authorize` (function or nil)
+ * decides who may come in; any_origin lets browsers come from every site; same_principal (function
+ * or nil) whether two principals are one. */
 static int transport_configure(lua_State *L) {
   struct dop_transport *t = dop_check_transport(L, 1)->transport;
-  lua_settop(L, 3);
+  lua_settop(L, 4);
+  t->ask_principal = lua_isfunction(L, 4) != 0;
   t->ask = lua_isfunction(L, 2) != 0;
   t->any_origin = lua_toboolean(L, 3) != 0;
   dop_get_values(L, 1);
   lua_pushvalue(L, 2);
   lua_setfield(L, -2, "authorize");
+  lua_pushvalue(L, 4);
+  lua_setfield(L, -2, "same_principal");
   return 0;
 }
 

@@ -123,8 +123,19 @@ static void server_takes_half(struct dop_node *n, const struct dop_message *m) {
   dop_node_say(n, n->local);
 }
 
-/* First message on a server's socket: a session's token, or a half. */
-static void server_hears_first(struct dop_node *n, const struct dop_message *m) {
+/* The bare token of a session of plain DOP. */
+static void server_hears_token(struct dop_node *n, struct dop_node *holder,
+                               const struct dop_message *m) {
+  enum dop_may may = dop_node_may_have(holder, n, m);
+  if (may == DOP_MAY_NOT)
+    refuse(n, "the session belongs to somebody else");
+  else if (may == DOP_MAY && holder->status == DOP_RECONNECTING)
+    dop_node_adopt(holder, n);
+  else if (may == DOP_MAY)
+    dop_claim(holder, n);
+}
+
+void dop_node_hear_first(struct dop_node *n, const struct dop_message *m) {
   struct dop_node *holder = dop_directory_find(&n->transport->directory, m->data, m->len);
   uint64_t attempt, h;
   size_t len = n->socket->lossless ? dop_r1_parse_resume(m->data, m->len, &attempt, &h) : 0;
@@ -132,16 +143,12 @@ static void server_hears_first(struct dop_node *n, const struct dop_message *m) 
     dop_resume_hear(n, m, len, attempt, h);
   else if (holder && (holder->account || n->socket->lossless))
     refuse(n, "a session keeps its dialect");
-  else if (holder && !dop_node_same_principal(holder, n))
-    refuse(n, "the session belongs to somebody else");
   else if (n->claims)
     refuse(n, "nothing may be said while the session's holder is asked");
-  else if (!holder) {
-    server_takes_half(n, m);
-  } else if (holder->status == DOP_RECONNECTING)
-    dop_node_adopt(holder, n);
+  else if (holder)
+    server_hears_token(n, holder, m);
   else
-    dop_claim(holder, n);
+    server_takes_half(n, m);
 }
 
 static void hears_confirmation(struct dop_node *n, const struct dop_message *m) {
@@ -195,6 +202,18 @@ void dop_node_delivered(struct dop_socket *s) {
   if (s->node && s->node->account) dop_lossless_delivered(s->node);
 }
 
+void dop_node_hold(struct dop_node *n) {
+  if (n->account && n->account->in_hand) n->account->held = 1;
+}
+
+void dop_node_release(struct dop_node *n) {
+  if (!n->account || !n->account->held) return;
+  n->account->held = 0;
+  dop_node_ref(n);
+  dop_lossless_delivered(n);
+  dop_node_unref(n);
+}
+
 void dop_node_undelivered(struct dop_socket *s) {
   if (s->node && s->node->account) dop_lossless_undelivered(s->node);
 }
@@ -237,7 +256,7 @@ int dop_node_hear(struct dop_socket *s, struct dop_message *m) {
   else if (n->token) /* RECONNECTING */
     take_half(n, m);
   else if (n->transport->role == DOP_SERVER)
-    server_hears_first(n, m);
+    dop_node_hear_first(n, m);
   else if (take_half(n, m) == 0)
     dop_node_say(n, n->local);
   dop_node_unref(n);

@@ -39,6 +39,7 @@ enum dop_event_type {
   DOP_EVENT_STATUS,       /* now, before, why */
   DOP_EVENT_DRAIN,        /* there is room again after a send that found none */
   DOP_EVENT_REQUEST,      /* a server's socket asks to be let in: socket */
+  DOP_EVENT_PRINCIPAL,    /* another principal asks for a session, see dop_node_principals() */
   DOP_EVENT_DOWN, /* a client has no socket and no session on the way to one: why, code, elapsed */
   DOP_EVENT_OVER, /* a client makes no further attempt */
   DOP_EVENT_GONE  /* for the binding alone: the node ended without an event, let go of it */

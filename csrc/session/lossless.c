@@ -157,6 +157,7 @@ void dop_lossless_undelivered(struct dop_node *n) {
   struct dop_account *a = n->account;
   if (!a->in_hand) return;
   a->in_hand = 0;
+  n->transport->delivered--;
   a->received--;
 }
 
@@ -167,9 +168,11 @@ void dop_lossless_forget_parked(struct dop_node *n) {
 
 static int count_data(struct dop_account *a, const struct dop_message *m) {
   a->stuck = 0;
+  a->node->transport->delivered++;
   a->received++;
   a->owed_bytes += (uint32_t)m->len;
   a->in_hand = 1;
+  a->held = 0;
   return 1;
 }
 
@@ -231,7 +234,7 @@ void dop_lossless_acknowledge(struct dop_node *n) {
 
 void dop_lossless_delivered(struct dop_node *n) {
   struct dop_account *a = n->account;
-  if (!a->in_hand) return;
+  if (!a->in_hand || a->held) return;
   a->in_hand = 0;
   dop_bytes_dispose(&a->hand);
   uint64_t owed = a->received - a->told, most = a->peer.max_messages / 4;
@@ -257,6 +260,7 @@ int dop_lossless_settle(struct dop_node *n, uint64_t h) {
   struct dop_account *a = n->account;
   if (h < a->acked || h > a->written) return -1;
   if (h != a->acked) a->stuck = 0;
+  n->transport->acknowledged += h - a->acked;
   for (; a->acked < h; a->acked++) dop_queue_pop(&n->queue);
   if (a->next < a->acked) a->next = a->acked;
   dop_node_check_drain(n);
@@ -286,6 +290,15 @@ static int write_message(struct dop_node *n, const struct dop_message *m) {
   return failed;
 }
 
+void dop_lossless_exhaust(struct dop_node *n) {
+  struct dop_transport *t = n->transport;
+  dop_node_ref(n);
+  dop_node_part(n->socket, 1000, "EXHAUSTED", "no number is left for a message or an attempt");
+  dop_node_end(n, 1000, "exhausted");
+  if (t->role == DOP_CLIENT && dop_transport_begin(t)) dop_transport_finish(t);
+  dop_node_unref(n);
+}
+
 int dop_lossless_pump(struct dop_node *n, int all) {
   struct dop_account *a = n->account;
   struct dop_message m;
@@ -298,6 +311,10 @@ int dop_lossless_pump(struct dop_node *n, int all) {
     /* What the peer would close on would be written again for ever. */
     if (m.len > dop_lossless_max_message(n)) {
       violation(n, "the peer takes no message as long as one that waits");
+      return -1;
+    }
+    if (a->next == DOP_R1_MOST) {
+      dop_lossless_exhaust(n);
       return -1;
     }
     if (write_message(n, &m)) {

@@ -29,6 +29,7 @@ struct dop_account {
   uint8_t stuck;             /* resumes in a row after which nothing had moved */
   unsigned heard_limits : 1; /* on this socket */
   unsigned in_hand : 1;      /* the last received message is with its handler */
+  unsigned held : 1;         /* and stays there after that has returned */
   unsigned closing : 1;      /* our end is on its way: nothing is delivered any more */
   unsigned settled : 1;      /* the peer's last word on what it delivered is known */
   unsigned end_parked : 1;   /* the peer's end waits, end_h */
@@ -70,6 +71,9 @@ int dop_lossless_pump(struct dop_node *n, int all);
 
 /* The largest payload that may be sent now. */
 size_t dop_lossless_max_message(const struct dop_node *n);
+
+/* No number is left for another message or attempt: the session is over, what waits comes back. */
+void dop_lossless_exhaust(struct dop_node *n);
 
 /* Begins the formal end: nothing is delivered or accepted from here on. `why` is static. */
 void dop_lossless_end(struct dop_node *n, const char *why);

@@ -13,7 +13,9 @@ const char *dop_status_name(enum dop_status s) {
 }
 
 static void window_passed(struct dop_timer *timer) {
-  dop_node_end(DOP_CONTAINER(timer, struct dop_node, window), 1000, "expired");
+  struct dop_node *n = DOP_CONTAINER(timer, struct dop_node, window);
+  n->transport->expired++;
+  dop_node_end(n, 1000, "expired");
 }
 
 struct dop_token *dop_node_fresh_half(struct dop_transport *t) {
@@ -51,6 +53,7 @@ void dop_node_unref(struct dop_node *n) {
   dop_token_free(n->remote);
   dop_token_free(n->token);
   dop_token_free(n->principal);
+  dop_node_free_question(n);
   dop_account_free(n);
   dop_queue_dispose(&n->queue);
   if (t->current == n) t->current = NULL;
@@ -61,7 +64,17 @@ void dop_node_unref(struct dop_node *n) {
 /* --- lists --- */
 
 static struct dop_node_list *list_of(struct dop_node *n) {
-  return n->detached ? &n->transport->detached : &n->transport->attached;
+  struct dop_transport *t = n->transport;
+  return !n->detached ? &t->attached : n->connected ? &t->detached : &t->unconfirmed;
+}
+
+/* Enters a node without a socket into the sums that are capped, or (-1) takes it out. */
+static void count_detached(struct dop_node *n, int one) {
+  struct dop_transport *t = n->transport;
+  uint64_t size = dop_queue_size(&n->queue);
+  if (!n->detached) return;
+  *(n->connected ? &t->detached_count : &t->unconfirmed_count) += (uint32_t)one;
+  t->detached_bytes += one > 0 ? size : 0 - size;
 }
 
 static void unlink_node(struct dop_node *n) {
@@ -75,9 +88,7 @@ static void unlink_node(struct dop_node *n) {
   else
     l->last = n->prev;
   n->prev = n->next = NULL;
-  if (!n->detached) return;
-  n->transport->detached_count--;
-  n->transport->detached_bytes -= dop_queue_size(&n->queue);
+  count_detached(n, -1);
 }
 
 void dop_node_list(struct dop_node *n, int detached) {
@@ -96,9 +107,7 @@ void dop_node_list(struct dop_node *n, int detached) {
   else
     l->first = n;
   l->last = n;
-  if (!detached) return;
-  n->transport->detached_count++;
-  n->transport->detached_bytes += dop_queue_size(&n->queue);
+  count_detached(n, 1);
 }
 
 void dop_node_unlist(struct dop_node *n) {
@@ -110,11 +119,19 @@ void dop_node_unlist(struct dop_node *n) {
   dop_node_unref(n);
 }
 
-/* The oldest detached sessions go first when there are too many, or when they hold too much. */
+/* The oldest go first when there are too many, or when they hold too much: of those that never were
+ * confirmed, which cost whoever makes them nothing, before any session. */
 static void enforce_caps(struct dop_transport *t) {
-  while (t->detached.first && (t->detached_count > t->limits.max_detached ||
-                               t->detached_bytes > t->limits.max_detached_bytes))
-    dop_node_end(t->detached.first, 1000, "evicted");
+  const struct dop_limits *l = &t->limits;
+  for (;;) {
+    int heavy = t->detached_bytes > l->max_detached_bytes;
+    struct dop_node *unconfirmed = t->unconfirmed.first, *session = t->detached.first;
+    if (!unconfirmed || (!heavy && t->unconfirmed_count <= l->max_unconfirmed)) unconfirmed = NULL;
+    if (!session || (!heavy && t->detached_count <= l->max_detached)) session = NULL;
+    if (!unconfirmed && !session) return;
+    t->evicted++;
+    dop_node_end(unconfirmed ? unconfirmed : session, 1000, "evicted");
+  }
 }
 
 /* --- statuses --- */
@@ -165,6 +182,7 @@ void dop_node_end(struct dop_node *n, unsigned code, const char *why) {
       ev->written = (uint32_t)(n->account->written - n->account->acked);
       ev->settled = n->account->settled;
     }
+    t->handed_back += n->queue.count;
     if (ev) dop_queue_move(&n->queue, &ev->unsettled);
     t->disconnects++;
   }
@@ -321,6 +339,7 @@ void dop_node_resumed(struct dop_node *n) {
       ev->elapsed = t->engine->now - n->since;
       ev->written = dop_node_unacked(n);
     }
+    t->replayed += dop_node_unacked(n);
     t->reconnects++;
   } else { /* a half-confirmed session is confirmed by coming back */
     dop_token_free(n->local);

@@ -23,22 +23,24 @@ const char *dop_status_name(enum dop_status s);
 
 struct dop_account; /* lossless.h */
 struct dop_probe;
+struct dop_question;
 
 struct dop_node {
   struct dop_transport *transport;
-  struct dop_socket *socket;    /* NULL while there is none */
-  struct dop_token *local;      /* our half; after CONNECTED NULL */
-  struct dop_token *remote;     /* the peer's half while PRECONNECTED */
-  struct dop_token *token;      /* the session's secret once CONNECTED */
-  struct dop_queue queue;       /* accepted; lossless: and not known to be delivered */
-  struct dop_account *account;  /* of a lossless session, NULL in plain DOP */
-  struct dop_token *principal;  /* whose session it is, as `authorize` says; NULL: nobody's */
-  struct dop_node *prev, *next; /* in one of the transport's lists */
-  struct dop_node *hash_next;   /* in the directory */
-  struct dop_probe *probe;      /* a newcomer claims this session, or did within a second */
-  struct dop_node *claims;      /* the CONNECTED node whose session this newcomer claims */
-  struct dop_timer window;      /* a server's resume window */
-  uint64_t since;               /* ms; when it became CONNECTED, or stopped to be */
+  struct dop_socket *socket;     /* NULL while there is none */
+  struct dop_token *local;       /* our half; after CONNECTED NULL */
+  struct dop_token *remote;      /* the peer's half while PRECONNECTED */
+  struct dop_token *token;       /* the session's secret once CONNECTED */
+  struct dop_queue queue;        /* accepted; lossless: and not known to be delivered */
+  struct dop_account *account;   /* of a lossless session, NULL in plain DOP */
+  struct dop_token *principal;   /* whose session it is, as `authorize` says; NULL: nobody's */
+  struct dop_node *prev, *next;  /* in one of the transport's lists */
+  struct dop_node *hash_next;    /* in the directory */
+  struct dop_probe *probe;       /* a newcomer claims this session, or did within a second */
+  struct dop_question *question; /* a newcomer waits for dop_node_decide() */
+  struct dop_node *claims;       /* the CONNECTED node whose session this newcomer claims */
+  struct dop_timer window;       /* a server's resume window */
+  uint64_t since;                /* ms; when it became CONNECTED, or stopped to be */
   uint32_t hash;
   uint32_t refs;
   uint32_t socket_number; /* of the socket it has, or had last */
@@ -78,6 +80,11 @@ void dop_node_undelivered(struct dop_socket *s);
 /* The handlers of the last message that was data have returned. */
 void dop_node_delivered(struct dop_socket *s);
 
+/* The message in hand counts as delivered only once it is released, or the next one is in hand, or
+ * the session resumes. Nothing in plain DOP. */
+void dop_node_hold(struct dop_node *n);
+void dop_node_release(struct dop_node *n);
+
 /* The pong with this payload came. */
 void dop_node_pong(struct dop_socket *s, const char *payload, size_t len);
 
@@ -115,6 +122,15 @@ int dop_node_drop(struct dop_node *n, int reset);
  * is DISCONNECTED, its socket, if any, is closed with `code`. Does nothing the second time. A
  * server's node that never was CONNECTED ends without a `disconnect` event. */
 void dop_node_end(struct dop_node *n, unsigned code, const char *why);
+
+/* DOP_EVENT_PRINCIPAL: a newcomer of the principal `*other` asks for a session of `*owner`. 0, or
+ * -1 when it does so no more. Valid until the machine is called. */
+int dop_node_principals(const struct dop_node *newcomer, const struct dop_token **owner,
+                        const struct dop_token **other);
+
+/* The application's answer: whether the two are the same. Does nothing when nobody asks any more.
+ */
+void dop_node_decide(struct dop_node *newcomer, int same);
 
 /* Bytes accepted and not taken by the system. */
 size_t dop_node_queued(const struct dop_node *n);

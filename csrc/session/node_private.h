@@ -32,8 +32,15 @@ struct dop_token *dop_node_fresh_half(struct dop_transport *t);
  * which is PRECONNECTED. */
 void dop_node_hand_over(struct dop_node *n, struct dop_node *fresh);
 
-/* Whether both belong to the same principal, or to nobody. */
-int dop_node_same_principal(const struct dop_node *a, const struct dop_node *b);
+/* Whether the newcomer, that said `m`, may have the holder's session as far as principals go. */
+enum dop_may { DOP_MAY, DOP_MAY_NOT, DOP_MAY_WAIT /* the application is asked */ };
+enum dop_may dop_node_may_have(const struct dop_node *holder, struct dop_node *newcomer,
+                               const struct dop_message *m);
+
+void dop_node_free_question(struct dop_node *n);
+
+/* The first message on a server's socket: a session's token, or a half. */
+void dop_node_hear_first(struct dop_node *n, const struct dop_message *m);
 
 /* The node loses its socket to another one that follows at once; the caller closes the old. */
 void dop_node_supersede(struct dop_node *n, unsigned code, const char *why);

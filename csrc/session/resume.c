@@ -24,10 +24,7 @@ int dop_resume_hold(struct dop_node *n) {
 void dop_resume_ask(struct dop_node *n) {
   struct dop_account *a = n->account;
   if (a->attempt == DOP_R1_MOST) {
-    struct dop_transport *t = n->transport;
-    dop_node_part(n->socket, 1000, "EXHAUSTED", "no attempt is left to number");
-    dop_node_end(n, 1000, "exhausted");
-    if (dop_transport_begin(t)) dop_transport_finish(t);
+    dop_lossless_exhaust(n);
     return;
   }
   char *text = dop_malloc(n->token->len + ATTEMPT_LONGEST);
@@ -124,21 +121,20 @@ void dop_resume_answer(struct dop_node *n, const struct dop_message *m) {
 void dop_resume_bury(struct dop_node *n) {
   struct dop_transport *t = n->transport;
   struct dop_account *a = n->account;
-  dop_tombs_bury(&t->tombs, t->directory.key, t->limits.max_tombstones, t->engine->now, n->token,
-                 n->principal, a->received, a->ended);
-}
-
-int dop_node_same_principal(const struct dop_node *a, const struct dop_node *b) {
-  if (!a->principal || !b->principal) return a->principal == b->principal;
-  return dop_token_is(a->principal, b->principal->text, b->principal->len);
+  dop_tombs_bury(n->connected ? &t->tombs : &t->unconfirmed_tombs, t->directory.key,
+                 n->connected ? t->limits.max_tombstones : t->limits.max_unconfirmed,
+                 t->engine->now, n->token, n->principal, a->received, a->ended);
 }
 
 /* The session is over, or was never there: says what is known of it. */
 static void answer_gone(struct dop_node *newcomer, const char *token, size_t len) {
   struct dop_transport *t = newcomer->transport;
   char text[DOP_R1_LONGEST];
-  const struct dop_tomb *tomb =
-      dop_tombs_find(&t->tombs, t->directory.key, t->engine->now, token, len, newcomer->principal);
+  const struct dop_tombs *tombs[] = {&t->tombs, &t->unconfirmed_tombs};
+  const struct dop_tomb *tomb = NULL;
+  for (int i = 0; i < 2 && !tomb; i++)
+    tomb =
+        dop_tombs_find(tombs[i], t->directory.key, t->engine->now, token, len, newcomer->principal);
   dop_node_say_text(newcomer, text,
                     tomb ? dop_r1_write_gone(text, 1, tomb->received, tomb->by_application)
                          : dop_r1_write_gone(text, 0, 0, 0));
@@ -148,6 +144,7 @@ static void answer_gone(struct dop_node *newcomer, const char *token, size_t len
 static void leave_socket(struct dop_node *holder) {
   struct dop_socket *old = holder->socket;
   if (!old) return;
+  holder->transport->takeovers++;
   dop_socket_ref(old);
   dop_node_supersede(holder, 4001, "the session was resumed on another socket");
   old->ops->close(old, 4001, "resumed on another socket");
@@ -178,25 +175,33 @@ static void take_over(struct dop_node *holder, struct dop_node *newcomer, uint64
     dop_node_pump(holder);
 }
 
+static void refuse(struct dop_node *newcomer, unsigned code, const char *name, const char *why) {
+  newcomer->transport->refused_resumes++;
+  dop_node_part(newcomer->socket, code, name, why);
+}
+
 void dop_resume_hear(struct dop_node *newcomer, const struct dop_message *m, size_t len, uint64_t n,
                      uint64_t h) {
   struct dop_node *holder = dop_directory_find(&newcomer->transport->directory, m->data, len);
   struct dop_account *a = holder ? holder->account : NULL;
-  struct dop_socket *s = newcomer->socket;
   if (newcomer->asked || (holder && !a)) {
-    dop_node_part(s, 1008, "PROTOCOL",
+    dop_node_part(newcomer->socket, 1008, "PROTOCOL",
                   "a second resumption on a socket, or one of a plain session");
     return;
   }
+  if (holder && n <= a->attempt) {
+    refuse(newcomer, 4409, "STALE", "a later attempt was heard already");
+    return;
+  }
+  enum dop_may may = holder ? dop_node_may_have(holder, newcomer, m) : DOP_MAY;
+  if (may == DOP_MAY_WAIT) return;
   newcomer->asked = 1;
   if (!holder) {
     answer_gone(newcomer, m->data, len);
-  } else if (n <= a->attempt) {
-    dop_node_part(s, 4409, "STALE", "a later attempt was heard already");
-  } else if (!dop_node_same_principal(holder, newcomer)) {
-    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");
+  } else if (may == DOP_MAY_NOT) {
+    refuse(newcomer, 4403, "PRINCIPAL", "the session belongs to somebody else");
   } else if (h < a->acked || h > a->written || is_stuck(a, h)) {
-    dop_node_part(s, 4400, "PROTOCOL", "an impossible count, or a session that does not move");
+    refuse(newcomer, 4400, "PROTOCOL", "an impossible count, or a session that does not move");
     dop_node_end(holder, 4400, "protocol");
   } else if (a->closing) {
     a->settled = dop_lossless_settle(holder, h) == 0;

@@ -48,7 +48,7 @@ static int grow(struct dop_tombs *t) {
     return -1;
   }
   struct dop_tombs old = *t;
-  *t = (struct dop_tombs){ring, buckets, size, old.size};
+  *t = (struct dop_tombs){ring, buckets, size, old.size, old.count};
   for (uint32_t i = 0; i < old.size; i++) {
     ring[i] = old.ring[i];
     enter(t, i);
@@ -66,7 +66,10 @@ void dop_tombs_bury(struct dop_tombs *t, const uint8_t key[16], uint32_t most, u
   if (!t->size) return; /* not even the first few */
   if (t->at >= most) t->at = 0;
   struct dop_tomb *tomb = &t->ring[t->at];
-  if (tomb->until) leave(t, t->at);
+  if (tomb->until)
+    leave(t, t->at);
+  else
+    t->count++;
   memset(tomb, 0, sizeof *tomb);
   name_of(key, token->text, token->len, tomb->name);
   principal_of(key, principal, tomb->principal);

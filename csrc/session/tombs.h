@@ -23,6 +23,7 @@ struct dop_tombs {
   uint32_t *buckets;     /* the first of each, counted from 1 */
   uint32_t size;         /* places in the ring, 0 until the first burial */
   uint32_t at;           /* the place that is written next */
+  uint32_t count;        /* places that were written */
 };
 
 /* Remembers a session for DOP_TOMB_MS from `now` on, among at most `most` of them (0: none).

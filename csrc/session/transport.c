@@ -19,6 +19,7 @@ const struct dop_limits dop_limits_default = {
     .queue_messages = 1024,
     .max_detached = 100000,
     .max_detached_bytes = 256u << 20,
+    .max_unconfirmed = 10000,
     .max_pending = 10000,
     .max_pending_per_address = 0,
     .max_tombstones = 100000,
@@ -53,6 +54,7 @@ void dop_transport_unref(struct dop_transport *t) {
   if (--t->refs) return;
   dop_directory_dispose(&t->directory);
   dop_tombs_dispose(&t->tombs);
+  dop_tombs_dispose(&t->unconfirmed_tombs);
   dop_queue_dispose(&t->halves);
   dop_free(t);
 }
@@ -92,6 +94,7 @@ void dop_transport_close(struct dop_transport *t, unsigned code) {
   t->closed = 1;
   while ((n = first_to_end(t))) end_node(n, code);
   while (t->detached.first) end_node(t->detached.first, code);
+  while (t->unconfirmed.first) end_node(t->unconfirmed.first, code);
   close_sockets(t, code);
   dop_transport_sweep(t);
   dop_transport_unref(t);

@@ -27,6 +27,7 @@ struct dop_limits {
   uint32_t queue_messages;          /* 1024 of them */
   uint32_t max_detached;            /* 100,000 RECONNECTING nodes in all */
   uint64_t max_detached_bytes;      /* 256 MiB in their queues */
+  uint32_t max_unconfirmed;         /* 10,000 half-confirmed sessions without a socket */
   uint32_t max_pending;             /* 10,000 sockets that are not CONNECTED yet */
   uint32_t max_pending_per_address; /* 0: off */
   uint32_t max_tombstones;          /* 100,000 lossless sessions that are over, for a day */
@@ -44,27 +45,34 @@ struct dop_transport {
   enum dop_role role;
   struct dop_limits limits;
   struct dop_directory directory;
-  struct dop_node_list attached; /* nodes with a socket, or that wait for their first */
-  struct dop_node_list detached; /* a server's RECONNECTING nodes, the oldest first */
+  struct dop_node_list attached;    /* nodes with a socket, or that wait for their first */
+  struct dop_node_list detached;    /* a server's RECONNECTING nodes, the oldest first */
+  struct dop_node_list unconfirmed; /* those of them that never were CONNECTED */
   struct dop_socket *sockets;
   struct dop_node *current; /* a client's node; NULL once that is DISCONNECTED and forgotten */
   struct dop_queue halves;  /* halves to use before random ones: tests of the machine only */
   uint64_t detached_bytes;
-  uint32_t detached_count, node_count, socket_count, pending_count;
+  uint32_t detached_count, unconfirmed_count, node_count, socket_count, pending_count;
   uint32_t lingering_count; /* sockets that only wait for the peer's end, see link.c */
   uint32_t socket_number;   /* of the newest socket */
   uint32_t refs;
   uint32_t events;      /* about it, queued */
   uint32_t lost_events; /* events that found no memory */
   struct dop_tombs tombs;
-  unsigned lossless : 1; /* dop.r1 is offered, or selected when it is offered */
+  struct dop_tombs unconfirmed_tombs; /* whoever opens sockets in number must not fill the other */
+  unsigned lossless : 1;              /* dop.r1 is offered, or selected when it is offered */
   unsigned closed : 1;
-  unsigned ask : 1;        /* requests are answered by the application, see DOP_EVENT_REQUEST */
-  unsigned any_origin : 1; /* a browser may come from any site */
-  void *app;               /* the binding's */
+  unsigned ask : 1;           /* requests are answered by the application, see DOP_EVENT_REQUEST */
+  unsigned ask_principal : 1; /* other principals' resumptions too, see DOP_EVENT_PRINCIPAL */
+  unsigned any_origin : 1;    /* a browser may come from any site */
+  void *app;                  /* the binding's */
 
   /* What happened so far, for stats(). */
   uint64_t opened, connects, reconnects, disconnects, refused;
+  uint64_t delivered, acknowledged, replayed, handed_back; /* messages of lossless sessions */
+  uint64_t takeovers;       /* resumptions of sessions that still had a socket */
+  uint64_t refused_resumes; /* 4400, 4403, 4409 */
+  uint64_t expired, evicted;
 };
 
 /* NULL without memory or randomness. One reference is the caller's; each node, socket and event

@@ -66,6 +66,7 @@ local function inbox_of(node)
     inbox.last = inbox.last + 1
     inbox[inbox.last] = { message, kind }
     node:pause()
+    core.hold(node) -- not delivered yet: a coroutine has to take it, and to ask for the next one
     wake()
   end
   inbox.handlers.disconnect = wake
@@ -84,6 +85,7 @@ function close_inbox(node, thread)
   local inbox = values.inbox
   if not inbox or inbox.reader ~= thread then return end
   values.inbox = nil
+  core.release(node)
   for event, fn in pairs(inbox.handlers) do emitter.off(node, event, fn) end
   node:resume()
 end
@@ -93,7 +95,15 @@ local function take(inbox)
   if not entry then return nil end
   inbox[inbox.first] = nil
   inbox.first = inbox.first + 1
+  inbox.taken = true
   return entry
+end
+
+-- The coroutine is done with the message that it took last: from here on it counts as delivered.
+local function release(node, inbox)
+  if not inbox.taken then return end
+  inbox.taken = false
+  core.release(node)
 end
 
 --- Waits for the next message. Returns message, kind; or nil, a sentence and "TIMEOUT" after `timeout`
@@ -104,6 +114,7 @@ function co.receive(node, timeout)
   local inbox = inbox_of(node)
   if inbox.waiting then error("another coroutine waits for this node's messages", 2) end
   inbox.reader = thread
+  release(node, inbox)
   started[thread][node] = true
   local entry = take(inbox)
   if not entry and node.status ~= "DISCONNECTED" then

@@ -11,6 +11,7 @@ local known = {
   url = "string",
   on = "table",
   authorize = "function",
+  same_principal = "function",
   origins = "string table",
   mode = "number",
 }
@@ -43,7 +44,7 @@ end
 local function configure(server, given)
   local origins, authorize = given.origins, given.authorize
   if type(origins) == "table" then authorize = gate(origins, authorize) end
-  core.configure(server, authorize, origins ~= nil)
+  core.configure(server, authorize, origins ~= nil, given.same_principal)
 end
 
 -- Takes the place where clients come in. Returns the URL to reach it, or nil, message, code.
