@@ -2,8 +2,11 @@
 -- name. The last spec compares the names here with those in the document, both ways.
 
 local core = require "dop.core"
+local cells = require "spec.support.cells"
 local frames = require "spec.support.frames"
 local wire = require "spec.support.wire"
+
+local quiet, said, seen = cells.quiet, cells.said, cells.seen
 
 after_each(wire.close)
 
@@ -12,14 +15,6 @@ local HALF, OTHER = ("h"):rep(20), ("o"):rep(20)
 --- The states -------------------------------------------------------------------------------------
 -- Each function brings a fresh world to one row of the table: w, the node, and p, the socket's other
 -- end that the spec holds (nil without a socket). What was said and seen so far is forgotten.
-
-local function quiet(c)
-  for i = #c.w.log, 1, -1 do c.w.log[i] = nil end
-  if c.p then while c.p:take() do end end
-  c.half = c.node.token_local and c.node.token_local:reveal()
-  c.asked = 0
-  return c
-end
 
 local function server_world()
   local w = wire.new { server = { queue_bytes = 100000, max_detached = 2 } }
@@ -166,72 +161,8 @@ local inputs = {
 
 --- The cells --------------------------------------------------------------------------------------
 
-local cells, order = {}, {}
-
--- What came out of a socket since: texts as they are, "PING", and the close code as a number.
-local function said(p)
-  local list = {}
-  while true do
-    local payload, opcode = p:take()
-    if not payload then return list end
-    if opcode == frames.CLOSE then
-      list[#list + 1] = payload:byte(1) * 256 + payload:byte(2)
-    elseif opcode == frames.PING then
-      list[#list + 1] = "PING"
-    else
-      list[#list + 1] = payload
-    end
-  end
-end
-
--- The node's events but `status`, as the table writes them.
-local function seen(c, node)
-  local list = {}
-  for _, e in ipairs(c.w.log) do
-    if e.node == node and e.event ~= "status" then
-      local what = e.event
-      if what == "close" then what = ("close %s"):format(e[1] or "-") end
-      if what == "disconnect" then what = ("disconnect %q"):format(e[1]) end
-      if what == "message" then what = ("message %q"):format(e[2]) end
-      list[#list + 1] = what
-    end
-  end
-  return list
-end
-
---- A cell: its name, the status afterwards, what is sent, the events. More: `asks`, the policy is
--- asked; `fresh`, the node has another half; `input`, `before` and `after` where the name alone does
--- not say what happens.
-local function cell(name, status, sends, events, more)
-  more = more or {}
-  local state, input = name:match("^([SC]%-%u+)%-(.+)$")
-  assert(not cells[name], name)
-  cells[name] = true
-  order[#order + 1] = function()
-    it(name, function()
-      local c = states[state]()
-      if more.before then
-        more.before(c)
-        quiet(c)
-      end
-      (more.input or inputs[input])(c)
-      if status then assert.equal(status, c.node.status) end
-      if type(sends) == "function" then sends = sends(c) end
-      if c.p then assert.same(sends, said(c.p)) end
-      assert.same(events, seen(c, c.node))
-      assert.equal(more.asks and 1 or 0, c.asked)
-      if more.fresh then
-        assert.are_not.equal(c.half, c.node.token_local:reveal())
-        assert.equal(22, #c.node.token_local:reveal())
-      end
-      if more.after then more.after(c) end
-    end)
-  end
-end
-
-local function each(state, names, status, sends, events, more)
-  for name in names:gmatch("%S+") do cell(state .. "-" .. name, status, sends, events, more) end
-end
+local table_of_plain = cells.new(states, inputs)
+local cell, each = table_of_plain.cell, table_of_plain.each
 
 local function result(...)
   local expected = { ... }
@@ -582,30 +513,4 @@ cell("C-DISC-disconnect", "DISCONNECTED", {}, {}, closed)
 cell("C-DISC-drop", "DISCONNECTED", {}, {}, no_socket)
 cell("C-DISC-heard", "DISCONNECTED", {}, {})
 
-describe("the total table", function()
-  for _, define in ipairs(order) do define() end
-
-  it("is the table of docs/protocol.md", function()
-    local file = assert(io.open("docs/protocol.md"))
-    local document = file:read("*a")
-    file:close()
-    local documented = {}
-    for line in document:gmatch("[^\n]+") do
-      local state
-      for name in line:gmatch("`([^`]+)`") do
-        local prefix = name:match("^([SC]%-%u+)%-[%a-]+$")
-        if prefix then
-          state = prefix
-          documented[name] = true
-        elseif state and name:match("^%-%a+$") then
-          documented[state .. name] = true
-        end
-      end
-    end
-    local differ = {}
-    for name in pairs(documented) do if not cells[name] then differ[#differ + 1] = "no spec: " .. name end end
-    for name in pairs(cells) do if not documented[name] then differ[#differ + 1] = "not documented: " .. name end end
-    table.sort(differ)
-    assert.same({}, differ)
-  end)
-end)
+describe("the total table", function() table_of_plain.define(it) end)
