@@ -7,11 +7,17 @@
 
 #define INSTRUCTION_MAX 1024 /* bytes of any message before CONNECTED */
 
-/* Closes the socket with 1008 and registers nothing. A client that asked for a lossless session and
- * hears rubbish gives the session up. */
+/* Closes the socket with 1008 and leaves nothing registered: neither does a server's half-confirmed
+ * session stay. A client that asked for a lossless session and hears rubbish gives the session up. */
 static void refuse(struct dop_node *n, const char *why) {
-  int asked = n->account && n->transport->role == DOP_CLIENT;
-  dop_node_part(n->socket, asked ? 4400 : 1008, "PROTOCOL", why);
+  int client = n->transport->role == DOP_CLIENT;
+  if (n->token && !n->connected && !client) {
+    dop_directory_remove(&n->transport->directory, n);
+    dop_account_free(n);
+    dop_token_free(n->token);
+    n->token = NULL;
+  }
+  dop_node_part(n->socket, n->account && client ? 4400 : 1008, "PROTOCOL", why);
 }
 
 /* Whoever relays the halves of two of his own sockets to each other makes two equal tokens: the
@@ -155,12 +161,6 @@ static void hears_confirmation(struct dop_node *n, const struct dop_message *m) 
   if (dop_token_is(n->remote, m->data, m->len)) {
     connect_node(n);
     return;
-  }
-  if (n->token) { /* a server's half-confirmed session: a refusal leaves nothing registered */
-    dop_directory_remove(&n->transport->directory, n);
-    dop_account_free(n);
-    dop_token_free(n->token);
-    n->token = NULL;
   }
   refuse(n, "the second message is not the half of the first");
 }

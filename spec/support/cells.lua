@@ -106,7 +106,7 @@ function cells.new(states, inputs)
           if prefix and states[prefix] then
             state = prefix
             documented[name] = true
-          elseif state and name:match("^%-%a+$") then
+          elseif state and name:match("^%-%a[%a-]*$") then
             documented[state .. name] = true
           end
         end
