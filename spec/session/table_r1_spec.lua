@@ -489,7 +489,8 @@ cell("S-ENDING-stale", "CONNECTED", {}, {}, { after = newcomer_hears(4409) })
 cell("S-ENDING-stranger", "CONNECTED", {}, {}, { after = newcomer_hears(4403) })
 cell("S-ENDING-send", "CONNECTED", {}, {}, closed)
 cell("S-ENDING-disconnect", "CONNECTED", {}, {}, closed)
-cell("S-ENDING-drop", "DISCONNECTED", {}, { "close -", local_end "local" }, { after = both(result(true), unknown_server) })
+cell("S-ENDING-drop", "DISCONNECTED", {}, { "close -", local_end "local" },
+  { after = both(result(true), unknown_server) })
 cell("S-ENDING-shut", "CONNECTED", {}, {})
 
 --- Server, RECONNECTING ---------------------------------------------------------------------------
