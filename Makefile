@@ -104,7 +104,7 @@ asan-one:
 .PHONY: lint
 lint: need-build+lint ## luacheck, clang-format, warnings of gcc and clang, direction of includes
 	@luacheck -q lua spec examples
-	@clang-format --dry-run -Werror csrc/*/*.[ch] bench/*.c spec/support/*.c
+	@clang-format --dry-run -Werror csrc/*/*.[ch] bench/*.[ch] spec/support/*.c
 	@.ci/includes
 	@for cc in gcc clang; do for lua in lua5.4 luajit-2.1; do for file in csrc/*/*.c; do \
 	  $$cc -std=gnu11 $(WARN) -O1 -Icsrc -I/usr/include/$$lua -fsyntax-only $$file || exit 1; \
@@ -122,9 +122,11 @@ bench: need-build+bench ## CPU a message and bytes a session against a bare epol
 .PHONY: bench-tools
 bench-tools: build/bench/bare build/bench/load
 
-build/bench/%: bench/%.c
+build/bench/load: bench/load.c bench/gauge.c bench/account.c
+build/bench/bare: bench/bare.c
+build/bench/%: $(wildcard bench/*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< -lcrypto
+	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $(filter %.c,$^) -lcrypto
 
 .PHONY: env
 env: need-build ## print the paths: eval "$$(make -s env)", or make -s env LUA=luajit

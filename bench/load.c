@@ -2,9 +2,9 @@
  * load.c - the load generator of the benchmark.
  *
  * Opens connections to a WebSocket echo server on 127.0.0.1, with --dop brings a plain DOP session
- * on each to CONNECTED, keeps a number of messages in flight on each, and compares every byte that
- * comes back. Reports one line of key=value figures. With --idle it sends no message and reports
- * the server's memory a connection.
+ * on each to CONNECTED, with --r1 a lossless one, keeps a number of messages in flight on each, and
+ * compares every byte that comes back. Reports one line of key=value figures. With --idle it sends
+ * no message and reports the server's memory a connection.
  *
  * Owns: its connections, its clocks, the counted window, one thread.
  * Never: talks to another host, retries, forgives a wrong byte, or starts or stops a server. The
@@ -26,8 +26,11 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "account.h"
+#include "gauge.h"
+#include "load.h"
 
 enum {
   READ_SIZE = 64 * 1024,
@@ -45,9 +48,10 @@ enum { OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 
 static const double PATIENCE = 10; /* Seconds without any progress that are a failure. */
 
-enum state { CONNECTING, UPGRADING, OPEN, PRECONNECTED, READY, CLOSING, CLOSED };
-static const char *const state_names[] = {"connecting", "upgrading", "OPEN",  "PRECONNECTED",
-                                          "ready",      "closing",   "closed"};
+/* A connection of dop.r1 is CONNECTED until it has heard the server's limits. */
+enum state { CONNECTING, UPGRADING, OPEN, PRECONNECTED, CONNECTED, READY, CLOSING, CLOSED };
+static const char *const state_names[] = {"connecting", "upgrading", "OPEN",    "PRECONNECTED",
+                                          "CONNECTED",  "ready",     "closing", "closed"};
 
 struct conn {
   enum state state;
@@ -59,6 +63,7 @@ struct conn {
   char *text;           /* Message n is text + n % STEP. */
   size_t other_len;
   char half[HALF], other[HALF_MAX]; /* The two halves of the session's token. */
+  struct account account;           /* With --r1. */
 };
 
 static struct {
@@ -67,7 +72,7 @@ static struct {
   int connections, depth, pid;
   size_t size;
   double seconds;
-  bool dop, idle;
+  bool dop, r1, idle; /* --r1 is a session too: dop and r1. */
 } opt;
 
 static struct conn *conns;
@@ -79,8 +84,7 @@ static uint64_t random_state;
 
 /* ---- failing ---- */
 
-__attribute__((noreturn, format(printf, 2, 3))) static void fail(const struct conn *c,
-                                                                 const char *format, ...) {
+void fail(const struct conn *c, const char *format, ...) {
   va_list args;
   fflush(stdout);
   fprintf(stderr, "load: ");
@@ -98,40 +102,10 @@ static void *grab(void *old, size_t size) {
   return p;
 }
 
-/* ---- clocks, memory, chance ---- */
-
-static uint64_t nanoseconds(clockid_t clock) {
-  struct timespec t;
-  if (clock_gettime(clock, &t) != 0) fail(NULL, "no clock: is the server still there?");
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t now(void) {
-  return nanoseconds(CLOCK_MONOTONIC);
-}
+/* ---- time and chance ---- */
 
 static double since(uint64_t start) {
-  return (double)(now() - start) / 1e9;
-}
-
-/* The CPU time of the whole server: user and system, every thread, also those that have ended. */
-static uint64_t server_cpu(void) {
-  clockid_t clock;
-  if (clock_getcpuclockid(opt.pid, &clock) != 0) fail(NULL, "no process %d", opt.pid);
-  return nanoseconds(clock);
-}
-
-/* Heap, stacks and written data, in bytes; pages of files would count the size of libraries. */
-static long server_memory(void) {
-  char path[64], line[256];
-  long kib = -1;
-  snprintf(path, sizeof path, "/proc/%d/smaps_rollup", opt.pid);
-  FILE *f = fopen(path, "r");
-  if (!f) fail(NULL, "%s: %s", path, strerror(errno));
-  while (kib < 0 && fgets(line, sizeof line, f)) sscanf(line, "Anonymous: %ld kB", &kib);
-  fclose(f);
-  if (kib < 0) fail(NULL, "%s has no Anonymous line", path);
-  return kib * 1024;
+  return (double)(gauge_now() - start) / 1e9;
 }
 
 /* xorshift64*: masks and texts must vary; they guard nothing here. */
@@ -149,24 +123,6 @@ static void random_half(char half[HALF]) {
     if (getrandom(&byte, 1, 0) != 1) fail(NULL, "getrandom: %s", strerror(errno));
     if (byte < 248) half[n++] = alphabet[byte % 62];
   }
-}
-
-/* ---- round trips: 64 steps an octave, so a percentile is within 1.6 % ---- */
-
-static uint32_t trips[64 * 64];
-
-static void count_trip(uint64_t ns) {
-  unsigned octave = ns < 128 ? 0 : 57 - (unsigned)__builtin_clzll(ns);
-  trips[octave * 64 + (ns >> octave)]++;
-}
-
-static double percentile_us(double share) {
-  uint64_t want = (uint64_t)(share * (double)messages), sum = 0;
-  size_t i = 0;
-  while (i < sizeof trips / sizeof *trips - 1 && (sum += trips[i]) <= want) i++;
-  /* Octave 0 holds 0..127 as they are; every other one holds 64..127, shifted. */
-  size_t octave = i < 128 ? 0 : i / 64 - 1;
-  return (double)((uint64_t)(i - octave * 64) << octave) / 1000;
 }
 
 /* ---- writing ---- */
@@ -230,16 +186,24 @@ static void put_small(struct conn *c, unsigned op, const void *payload, size_t n
   put(c, bytes, frame(bytes, op, payload, n));
 }
 
-/* Fills the connection up to its depth, in one write. */
+static bool may_send(const struct conn *c) {
+  return sending && c->sent - c->heard < (uint64_t)opt.depth &&
+         (!opt.r1 || account_room(&c->account, c->sent, opt.size));
+}
+
+/* Fills the connection up to its depth, in one write, with the acknowledgement that is due. */
 static void top_up(struct conn *c) {
   size_t n = 0;
-  if (!sending || c->sent - c->heard == (uint64_t)opt.depth) return;
-  uint64_t t = now();
-  for (; c->sent - c->heard < (uint64_t)opt.depth; c->sent++) {
+  uint64_t t = gauge_now();
+  if (opt.r1 && account_due(&c->account, c->heard, opt.size, t)) {
+    char text[INSTRUCTION_MAX];
+    n = frame(outgoing, OP_TEXT, text, account_say(&c->account, text, 'a', c->heard));
+  }
+  for (; may_send(c); c->sent++) {
     n += frame(outgoing + n, OP_TEXT, c->text + c->sent % STEP, opt.size);
     c->left_at[c->sent % (uint64_t)opt.depth] = t;
   }
-  put(c, outgoing, n);
+  if (n) put(c, outgoing, n);
 }
 
 /* ---- a connection's life ---- */
@@ -259,7 +223,9 @@ static void start(struct conn *c) {
   /* The request waits as the rest of a write: the socket takes it as soon as it is open. */
   c->out = grab(NULL, 1024);
   c->out_len = (size_t)snprintf((char *)c->out, 1024, request, opt.path, opt.port,
-                                opt.dop ? "Sec-WebSocket-Protocol: dop\r\n" : "");
+                                opt.r1    ? "Sec-WebSocket-Protocol: dop, dop.r1\r\n"
+                                : opt.dop ? "Sec-WebSocket-Protocol: dop\r\n"
+                                          : "");
   watch(c, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
 }
 
@@ -302,7 +268,9 @@ static size_t hear_reply(struct conn *c, const uint8_t *p, size_t len) {
   if (!reply_has(head, "\r\nUpgrade: websocket") || !reply_has(head, "\r\nConnection: upgrade"))
     fail(c, "the reply is no upgrade to WebSocket");
   if (strcasestr(head, "\r\nSec-WebSocket-Extensions:")) fail(c, "an extension nobody offered");
-  if (strcasestr(head, "\r\nSec-WebSocket-Protocol:") &&
+  if (opt.r1 && !reply_has(head, "\r\nSec-WebSocket-Protocol: dop.r1"))
+    fail(c, "dop.r1 was not selected");
+  if (!opt.r1 && strcasestr(head, "\r\nSec-WebSocket-Protocol:") &&
       !(opt.dop && reply_has(head, "\r\nSec-WebSocket-Protocol: dop")))
     fail(c, "a subprotocol nobody offered");
   if (opt.dop) {
@@ -327,7 +295,13 @@ static void hear_half(struct conn *c, const uint8_t *p, size_t n) {
     c->state = PRECONNECTED;
   } else {
     if (n != c->other_len || memcmp(p, c->other, n) != 0) fail(c, "a second, different half-token");
-    become_ready(c);
+    if (opt.r1) {
+      char text[INSTRUCTION_MAX];
+      put_small(c, OP_TEXT, text, account_say_limits(text, opt.size));
+      c->state = CONNECTED;
+    } else {
+      become_ready(c);
+    }
   }
 }
 
@@ -353,15 +327,18 @@ static void hear_echo(struct conn *c, const uint8_t *p, size_t n, uint64_t t) {
   }
   if (counting) {
     messages++;
-    count_trip(t - c->left_at[c->heard % (uint64_t)opt.depth]);
+    gauge_trip(t - c->left_at[c->heard % (uint64_t)opt.depth]);
   }
   c->heard++;
+  if (opt.r1) account_heard(&c->account, c, c->heard, t);
 }
 
-/* With --dop the session is ended for good; a lost socket alone would leave it waiting there. */
+/* A session is ended for good; a lost socket alone would leave it waiting there. */
 static void say_goodbye(struct conn *c) {
   char bytes[2 * HALF_MAX];
-  if (opt.dop)
+  if (opt.r1)
+    put_small(c, OP_TEXT, bytes, account_say(&c->account, bytes, 'd', c->heard));
+  else if (opt.dop)
     put_small(c, OP_TEXT, bytes, token(c, bytes));
   else
     put_small(c, OP_CLOSE, "\x03\xE8", 2);
@@ -370,10 +347,28 @@ static void say_goodbye(struct conn *c) {
 
 /* ---- reading ---- */
 
+static void hear_text(struct conn *c, const uint8_t *p, size_t n, uint64_t t) {
+  if (opt.r1 && c->state >= CONNECTED && n && p[0] == MARK) {
+    char said = account_hear(&c->account, c, p, n, opt.size, c->sent, c->state == CLOSING);
+    if (said != 'p') return;
+    if (!account_holds(&c->account, opt.depth)) fail(c, "the server may not hold so many echoes");
+    become_ready(c);
+  } else if (c->state == CLOSING) {
+    fail(c, "%zu bytes after the end", n);
+  } else if (c->state == CONNECTED) {
+    fail(c, "%zu bytes before the limits", n);
+  } else if (c->state == READY) {
+    hear_echo(c, p, n, t);
+  } else {
+    hear_half(c, p, n);
+  }
+}
+
 static void hear_close(struct conn *c, const uint8_t *p, size_t n) {
   if (c->state != CLOSING)
     fail(c, "closed by the server, code %d, \"%.*s\"", n >= 2 ? p[0] << 8 | p[1] : 1005,
          n > 2 ? (int)(n - 2) : 0, n > 2 ? (const char *)p + 2 : "");
+  if (opt.r1 && !c->account.ended) fail(c, "closed by the server without an answer to the end");
   if (opt.dop) {
     /* The server may have gone by now, so this answer is only tried. */
     uint8_t bytes[125 + HEAD_MAX];
@@ -407,11 +402,7 @@ static size_t hear_frames(struct conn *c, const uint8_t *p, size_t len, uint64_t
     } else if (op == OP_PING) {
       put_small(c, OP_PONG, f, n);
     } else if (op == OP_TEXT) {
-      if (c->state == CLOSING) fail(c, "%llu bytes after the end", (unsigned long long)n);
-      if (c->state == READY)
-        hear_echo(c, f, n, t);
-      else
-        hear_half(c, f, n);
+      hear_text(c, f, n, t);
     }
   }
   return in;
@@ -421,11 +412,12 @@ static void on_readable(struct conn *c) {
   ssize_t got = recv(c->fd, shared, READ_SIZE, 0);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got <= 0) {
-    if (c->state != CLOSING) fail(c, "%s", got ? strerror(errno) : "closed early");
+    if (c->state != CLOSING || (opt.r1 && !c->account.ended))
+      fail(c, "%s", got ? strerror(errno) : "closed early");
     become_closed(c);
     return;
   }
-  heard_at = now();
+  heard_at = gauge_now();
   const uint8_t *p = shared;
   size_t len = (size_t)got, used = 0;
   if (c->in) {
@@ -474,11 +466,23 @@ static void turn(int timeout) {
   }
 }
 
+/* What was heard on a connection that has fallen silent is acknowledged by the clock. */
+static void acknowledge_late(void) {
+  static uint64_t looked_at;
+  uint64_t t = gauge_now();
+  if (!opt.r1 || t - looked_at < 50000000) return;
+  looked_at = t;
+  for (int i = 0; i < opt.connections; i++)
+    if (conns[i].state == READY) top_up(&conns[i]);
+}
+
 /* ---- the parts of a run ---- */
 
 static const struct conn *behind(void) {
   for (int i = 0; i < opt.connections; i++)
-    if (conns[i].state != CLOSED && (conns[i].state != READY || conns[i].heard < conns[i].sent))
+    if (conns[i].state != CLOSED && (conns[i].state != READY || conns[i].heard < conns[i].sent ||
+                                     (opt.r1 && (conns[i].account.acked < conns[i].sent ||
+                                                 conns[i].account.told < conns[i].heard))))
       return &conns[i];
   return NULL;
 }
@@ -489,7 +493,7 @@ static void need_progress(void) {
 
 static void bring_up(void) {
   int started = 0;
-  heard_at = now();
+  heard_at = gauge_now();
   while (ready < opt.connections) {
     while (started < opt.connections && started - ready < AT_ONCE) start(&conns[started++]);
     turn(100);
@@ -498,7 +502,7 @@ static void bring_up(void) {
 }
 
 static void bring_down(void) {
-  heard_at = now();
+  heard_at = gauge_now();
   for (int i = 0; i < opt.connections; i++) {
     say_goodbye(&conns[i]);
     turn(0);
@@ -510,8 +514,9 @@ static void bring_down(void) {
 }
 
 static void exchange_until(uint64_t end) {
-  while (now() < end) {
+  while (gauge_now() < end) {
     turn(10);
+    acknowledge_late();
     need_progress();
   }
 }
@@ -520,61 +525,67 @@ static void run(void) {
   double warm = opt.seconds / 10 < 0.5 ? opt.seconds / 10 : 0.5;
   const struct conn *late;
   bring_up();
-  outgoing = grab(NULL, (size_t)opt.depth * (opt.size + HEAD_MAX));
+  outgoing = grab(NULL, INSTRUCTION_MAX + HEAD_MAX + (size_t)opt.depth * (opt.size + HEAD_MAX));
   sending = true;
   for (int i = 0; i < opt.connections; i++) top_up(&conns[i]);
-  exchange_until(now() + (uint64_t)(warm * 1e9));
+  exchange_until(gauge_now() + (uint64_t)(warm * 1e9));
 
-  uint64_t cpu = server_cpu(), begin = now();
+  uint64_t cpu = gauge_cpu(opt.pid), begin = gauge_now();
   counting = true;
   exchange_until(begin + (uint64_t)(opt.seconds * 1e9));
   counting = false;
   double seconds = since(begin);
-  cpu = server_cpu() - cpu;
+  cpu = gauge_cpu(opt.pid) - cpu;
 
   /* What is still in flight is not counted, but it has to come back and be right. */
   sending = false;
-  heard_at = now();
+  heard_at = gauge_now();
   while ((late = behind())) {
     turn(100);
+    acknowledge_late();
     if (since(heard_at) > PATIENCE)
-      fail(late, "%llu of %llu messages never came back",
-           (unsigned long long)(late->sent - late->heard), (unsigned long long)late->sent);
+      fail(late, "%llu of %llu messages never came back, %llu were acknowledged",
+           (unsigned long long)(late->sent - late->heard), (unsigned long long)late->sent,
+           (unsigned long long)late->account.acked);
   }
   if (messages == 0) fail(NULL, "no message in %g s", seconds);
   if (cpu == 0) fail(NULL, "process %d echoed, but used no CPU: is it the server?", opt.pid);
   bring_down();
   printf("mode=%s connections=%d depth=%d size=%zu messages=%llu seconds=%.3f rate=%.0f "
          "cpu_us=%.3f server_busy=%.2f p50_us=%.1f p99_us=%.1f\n",
-         opt.dop ? "dop" : "plain", opt.connections, opt.depth, opt.size,
-         (unsigned long long)messages, seconds, (double)messages / seconds,
-         (double)cpu / 1000 / (double)messages, (double)cpu / 1e9 / seconds, percentile_us(0.50),
-         percentile_us(0.99));
+         opt.r1    ? "r1"
+         : opt.dop ? "dop"
+                   : "plain",
+         opt.connections, opt.depth, opt.size, (unsigned long long)messages, seconds,
+         (double)messages / seconds, (double)cpu / 1000 / (double)messages,
+         (double)cpu / 1e9 / seconds, gauge_trips_us(0.50), gauge_trips_us(0.99));
 }
 
 static void run_idle(void) {
-  long before = server_memory(), after = -1;
+  long before = gauge_memory(opt.pid), after = -1;
   bring_up();
   /* Quiet: half a second without a byte from the server and with its memory unchanged. */
-  uint64_t begin = now(), steady = begin;
+  uint64_t begin = gauge_now(), steady = begin;
   while (since(steady) < 0.5 || since(heard_at) < 0.5) {
     turn(50);
-    long memory = server_memory();
-    if (memory != after) steady = now();
+    long memory = gauge_memory(opt.pid);
+    if (memory != after) steady = gauge_now();
     after = memory;
     if (since(begin) > PATIENCE) fail(NULL, "the server is not quiet after %g s", PATIENCE);
   }
   bring_down();
   printf("mode=%s connections=%d bytes_each=%.0f before=%ld after=%ld memory=Anonymous\n",
-         opt.dop ? "dop" : "plain", opt.connections, (double)(after - before) / opt.connections,
-         before, after);
+         opt.r1    ? "r1"
+         : opt.dop ? "dop"
+                   : "plain",
+         opt.connections, (double)(after - before) / opt.connections, before, after);
 }
 
 /* ---- options ---- */
 
 __attribute__((noreturn)) static void usage(void) {
   fprintf(stderr, "usage: load --url ws://127.0.0.1:PORT/PATH --pid SERVER_PID [--connections N]\n"
-                  "            [--depth D] [--size S] [--seconds T] [--dop] [--idle]\n");
+                  "            [--depth D] [--size S] [--seconds T] [--dop | --r1] [--idle]\n");
   exit(1);
 }
 
@@ -600,10 +611,11 @@ static void read_url(const char *url) {
 }
 
 static void read_options(int argc, char **argv) {
-  static const struct option known[] = {
-      {"url", 1, NULL, 'u'},  {"connections", 1, NULL, 'c'}, {"depth", 1, NULL, 'd'},
-      {"size", 1, NULL, 's'}, {"seconds", 1, NULL, 't'},     {"pid", 1, NULL, 'p'},
-      {"dop", 0, NULL, 'D'},  {"idle", 0, NULL, 'I'},        {NULL, 0, NULL, 0}};
+  static const struct option known[] = {{"url", 1, NULL, 'u'},     {"connections", 1, NULL, 'c'},
+                                        {"depth", 1, NULL, 'd'},   {"size", 1, NULL, 's'},
+                                        {"seconds", 1, NULL, 't'}, {"pid", 1, NULL, 'p'},
+                                        {"dop", 0, NULL, 'D'},     {"r1", 0, NULL, 'R'},
+                                        {"idle", 0, NULL, 'I'},    {NULL, 0, NULL, 0}};
   int option;
   opt.connections = 100;
   opt.depth = 1;
@@ -631,6 +643,9 @@ static void read_options(int argc, char **argv) {
       break;
     case 'D':
       opt.dop = true;
+      break;
+    case 'R':
+      opt.dop = opt.r1 = true;
       break;
     case 'I':
       opt.idle = true;
