@@ -521,9 +521,14 @@ static void exchange_until(uint64_t end) {
   }
 }
 
+static const char *mode_name(void) {
+  return opt.r1 ? "r1" : opt.dop ? "dop" : "plain";
+}
+
 static void run(void) {
   double warm = opt.seconds / 10 < 0.5 ? opt.seconds / 10 : 0.5;
   const struct conn *late;
+  uint64_t total = 0;
   bring_up();
   outgoing = grab(NULL, INSTRUCTION_MAX + HEAD_MAX + (size_t)opt.depth * (opt.size + HEAD_MAX));
   sending = true;
@@ -548,17 +553,16 @@ static void run(void) {
            (unsigned long long)(late->sent - late->heard), (unsigned long long)late->sent,
            (unsigned long long)late->account.acked);
   }
+  for (int i = 0; i < opt.connections; i++) total += conns[i].sent;
   if (messages == 0) fail(NULL, "no message in %g s", seconds);
   if (cpu == 0) fail(NULL, "process %d echoed, but used no CPU: is it the server?", opt.pid);
   bring_down();
   printf("mode=%s connections=%d depth=%d size=%zu messages=%llu seconds=%.3f rate=%.0f "
-         "cpu_us=%.3f server_busy=%.2f p50_us=%.1f p99_us=%.1f\n",
-         opt.r1    ? "r1"
-         : opt.dop ? "dop"
-                   : "plain",
-         opt.connections, opt.depth, opt.size, (unsigned long long)messages, seconds,
+         "cpu_us=%.3f server_busy=%.2f p50_us=%.1f p99_us=%.1f total=%llu\n",
+         mode_name(), opt.connections, opt.depth, opt.size, (unsigned long long)messages, seconds,
          (double)messages / seconds, (double)cpu / 1000 / (double)messages,
-         (double)cpu / 1e9 / seconds, gauge_trips_us(0.50), gauge_trips_us(0.99));
+         (double)cpu / 1e9 / seconds, gauge_trips_us(0.50), gauge_trips_us(0.99),
+         (unsigned long long)total);
 }
 
 static void run_idle(void) {
