@@ -18,6 +18,7 @@ void dop_engine_dispose(struct dop_engine *e) {
   while ((ev = dop_engine_take(e))) dop_event_free(ev);
   dop_timers_dispose(&e->timers);
   dop_bytes_dispose(&e->spare);
+  dop_bytes_dispose(&e->spare_queue);
   dop_wipe(e->pool, sizeof e->pool);
 }
 

@@ -21,6 +21,7 @@ struct dop_engine {
   struct dop_event *first, **last;  /* events, oldest first */
   struct dop_socket *dirty, *ready; /* see socket.h */
   struct dop_bytes spare;           /* an output buffer between two owners, see link.c */
+  struct dop_bytes spare_queue;     /* a queue's block between two owners, see lossless.c */
   uint8_t pool[128];                /* randomness for mask keys, nothing else */
   uint32_t pool_left;
   unsigned sweep : 1; /* a closed transport may have lost the last thing that kept it */

@@ -261,7 +261,8 @@ int dop_lossless_settle(struct dop_node *n, uint64_t h) {
   if (h < a->acked || h > a->written) return -1;
   if (h != a->acked) a->stuck = 0;
   n->transport->acknowledged += h - a->acked;
-  for (; a->acked < h; a->acked++) dop_queue_pop(&n->queue);
+  dop_queue_drop(&n->queue, h - a->acked, &engine(n)->spare_queue);
+  a->acked = h;
   if (a->next < a->acked) a->next = a->acked;
   dop_node_check_drain(n);
   return 0;

@@ -430,6 +430,7 @@ static enum dop_sent send_lossless(struct dop_node *n, enum dop_kind kind, const
                                    size_t len) {
   if (n->account->closing) return DOP_SEND_CLOSED;
   if (len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
+  dop_queue_borrow(&n->queue, &n->transport->engine->spare_queue);
   enum dop_sent sent = enqueue(n, kind, data, len);
   if (sent == DOP_SENT && n->status == DOP_CONNECTED) dop_lossless_pump(n, 0);
   return sent;

@@ -10,6 +10,8 @@ struct record {
 
 _Static_assert(sizeof(struct record) == DOP_QUEUE_OVERHEAD, "a record's head is what is counted");
 
+#define SPARE_MAX 65536 /* a larger block goes back to the system */
+
 /* Moves the records to the front once the room before them is the larger part: each byte is then
  * moved at most once on average. */
 static void compact(struct dop_queue *q) {
@@ -51,13 +53,36 @@ int dop_queue_advance(struct dop_queue *q, struct dop_message *m) {
   return 1;
 }
 
-void dop_queue_pop(struct dop_queue *q) {
+/* Takes out the oldest record; an empty queue still has its block then. */
+static void skip(struct dop_queue *q) {
   struct record r;
   memcpy(&r, q->bytes.data + q->head, sizeof r);
   uint32_t size = (uint32_t)sizeof r + r.len;
   q->head += size;
   q->cursor -= q->cursor < size ? q->cursor : size;
-  if (--q->count == 0) dop_queue_dispose(q);
+  q->count--;
+}
+
+void dop_queue_pop(struct dop_queue *q) {
+  skip(q);
+  if (!q->count) dop_queue_dispose(q);
+}
+
+void dop_queue_drop(struct dop_queue *q, uint64_t n, struct dop_bytes *spare) {
+  while (n--) skip(q);
+  if (q->count || !q->bytes.data) return;
+  if (!spare->data && q->bytes.cap <= SPARE_MAX) {
+    *spare = q->bytes;
+    spare->len = 0;
+    memset(&q->bytes, 0, sizeof q->bytes);
+  }
+  dop_queue_dispose(q);
+}
+
+void dop_queue_borrow(struct dop_queue *q, struct dop_bytes *spare) {
+  if (q->bytes.data || !spare->data) return;
+  q->bytes = *spare;
+  memset(spare, 0, sizeof *spare);
 }
 
 void dop_queue_move(struct dop_queue *q, struct dop_queue *to) {

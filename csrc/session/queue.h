@@ -55,6 +55,13 @@ static inline void dop_queue_rewind(struct dop_queue *q) {
 /* Drops the oldest message; there must be one. */
 void dop_queue_pop(struct dop_queue *q);
 
+/* Drops the `n` oldest messages, there must be as many. The block of a queue that becomes empty goes
+ * to `spare`, unless that has one. */
+void dop_queue_drop(struct dop_queue *q, uint64_t n, struct dop_bytes *spare);
+
+/* Lets a queue without a block begin with the spare one. */
+void dop_queue_borrow(struct dop_queue *q, struct dop_bytes *spare);
+
 /* Moves everything to `to`, which must be empty. */
 void dop_queue_move(struct dop_queue *q, struct dop_queue *to);
 
