@@ -15,11 +15,10 @@ static uint32_t grown(uint32_t cap, uint32_t need) {
   return need > cap_more ? need : cap_more;
 }
 
-char *dop_bytes_room(struct dop_bytes *b, size_t more) {
+char *dop_bytes_grow(struct dop_bytes *b, size_t more) {
   uint32_t cap;
   char *data;
 
-  if (b->data != NULL && more <= b->cap - b->len) return b->data + b->len;
   if (more > UINT32_MAX - b->len) return NULL;
   cap = grown(b->cap, b->len + (uint32_t)more);
   data = dop_realloc(b->data, cap);

@@ -17,7 +17,14 @@ struct dop_bytes {
 
 /* Makes room for `more` bytes behind the last one and returns where they go, or NULL without
  * memory (nothing changes then). The caller raises `len` by what it wrote. Growth is geometric. */
-char *dop_bytes_room(struct dop_bytes *b, size_t more);
+static inline char *dop_bytes_room(struct dop_bytes *b, size_t more);
+
+/* The same, when the block is too small or there is none. */
+char *dop_bytes_grow(struct dop_bytes *b, size_t more);
+
+static inline char *dop_bytes_room(struct dop_bytes *b, size_t more) {
+  return b->data && more <= b->cap - b->len ? b->data + b->len : dop_bytes_grow(b, more);
+}
 
 /* Copies n bytes to the end. 0, or -1 without memory (nothing changes then). */
 int dop_bytes_append(struct dop_bytes *b, const void *data, size_t n);

@@ -6,9 +6,10 @@
 
 #include "session/node_private.h"
 
-#define ACK_AFTER       1000 /* ms from the first delivery that the peer does not know of */
-#define ACK_MESSAGES    64
-#define UNKNOWN_MESSAGE 65536 /* what every end accepts, before the peer's own limit is known */
+#define ACK_AFTER    1000 /* ms from the first delivery that the peer does not know of */
+#define ACK_MESSAGES 64
+
+static const char LIMITS_FIRST[] = "the limits are the first message of a socket";
 
 static struct dop_engine *engine(const struct dop_node *n) {
   return n->transport->engine;
@@ -176,28 +177,20 @@ static int count_data(struct dop_account *a, const struct dop_message *m) {
   return 1;
 }
 
-int dop_lossless_hear(struct dop_node *n, struct dop_message *m) {
+/* A text that begins with the mark. 1: it is a literal, and m is what it means. */
+static int hear_instruction(struct dop_node *n, struct dop_message *m) {
   struct dop_account *a = n->account;
   struct dop_r1 r;
-  if (m->kind != DOP_TEXT) {
-    r.type = DOP_R1_DATA;
-  } else if (dop_token_is(n->token, m->data, m->len)) {
-    end_by(n, "peer"); /* it settles nothing */
-    return 0;
-  } else {
-    dop_r1_parse(&r, m->data, m->len);
-  }
+  dop_r1_parse(&r, m->data, m->len);
   if (!a->heard_limits && r.type != DOP_R1_LIMITS) {
-    violation(n, "the limits are the first message of a socket");
+    violation(n, LIMITS_FIRST);
     return 0;
   }
   switch (r.type) {
   case DOP_R1_LITERAL:
     m->data += DOP_R1_ESCAPE;
     m->len -= DOP_R1_ESCAPE;
-    return hear_data(n, m);
-  case DOP_R1_DATA:
-    return hear_data(n, m);
+    return 1;
   case DOP_R1_LIMITS:
     hear_limits(n, &r.limits);
     break;
@@ -219,6 +212,19 @@ int dop_lossless_hear(struct dop_node *n, struct dop_message *m) {
   return 0;
 }
 
+int dop_lossless_hear(struct dop_node *n, struct dop_message *m) {
+  if (m->kind == DOP_TEXT && dop_token_is(n->token, m->data, m->len)) {
+    end_by(n, "peer"); /* it settles nothing */
+    return 0;
+  }
+  if (m->kind == DOP_TEXT && dop_r1_marked(m->data, m->len) && !hear_instruction(n, m)) return 0;
+  if (!n->account->heard_limits) {
+    violation(n, LIMITS_FIRST);
+    return 0;
+  }
+  return hear_data(n, m);
+}
+
 /* --- acknowledging --- */
 
 void dop_lossless_acknowledge(struct dop_node *n) {
@@ -232,18 +238,26 @@ void dop_lossless_acknowledge(struct dop_node *n) {
   dop_node_say_text(n, text, dop_r1_write_one(text, 'a', delivered));
 }
 
+static int acknowledgement_due(const struct dop_account *a) {
+  uint64_t owed = a->received - a->told;
+  return owed >= ACK_MESSAGES || owed >= a->peer.max_messages / 4 ||
+         a->owed_bytes >= a->peer.max_bytes / 4;
+}
+
+static void after_delivery(struct dop_node *n) {
+  struct dop_account *a = n->account;
+  dop_bytes_dispose(&a->hand);
+  if (acknowledgement_due(a) ||
+      (!a->timer.slot && dop_timers_arm(&engine(n)->timers, &a->timer, engine(n)->now + ACK_AFTER)))
+    dop_lossless_acknowledge(n);
+}
+
 void dop_lossless_delivered(struct dop_node *n) {
   struct dop_account *a = n->account;
   if (!a->in_hand || a->held) return;
   a->in_hand = 0;
-  dop_bytes_dispose(&a->hand);
-  uint64_t owed = a->received - a->told, most = a->peer.max_messages / 4;
-  if (most > ACK_MESSAGES) most = ACK_MESSAGES;
-  if (owed >= most || a->owed_bytes >= a->peer.max_bytes / 4)
-    dop_lossless_acknowledge(n);
-  else if (!a->timer.slot &&
-           dop_timers_arm(&engine(n)->timers, &a->timer, engine(n)->now + ACK_AFTER))
-    dop_lossless_acknowledge(n);
+  /* Between two acknowledgements there is nothing to do. */
+  if (acknowledgement_due(a) || !a->timer.slot || a->hand.data) after_delivery(n);
 }
 
 static void on_timer(struct dop_timer *timer) {
@@ -270,16 +284,11 @@ int dop_lossless_settle(struct dop_node *n, uint64_t h) {
 
 /* --- writing --- */
 
-size_t dop_lossless_max_message(const struct dop_node *n) {
-  uint64_t most = n->account->peer.max_message;
-  return most ? (size_t)most : UNKNOWN_MESSAGE;
-}
-
 /* A text that would read as an instruction goes behind the escape. */
 static int write_message(struct dop_node *n, const struct dop_message *m) {
   struct dop_socket *s = n->socket;
   int escape = m->kind == DOP_TEXT &&
-               ((m->len && m->data[0] == DOP_R1_MARK) || dop_token_is(n->token, m->data, m->len));
+               (dop_r1_marked(m->data, m->len) || dop_token_is(n->token, m->data, m->len));
   if (!escape) return s->ops->send(s, m->kind, m->data, m->len);
   char *text = dop_malloc(DOP_R1_ESCAPE + m->len);
   if (!text) return -1;
@@ -300,12 +309,34 @@ void dop_lossless_exhaust(struct dop_node *n) {
   dop_node_unref(n);
 }
 
+/* 0, or -1: the socket was lost, perhaps with the session. */
+static int write_counted(struct dop_node *n, const struct dop_message *m) {
+  struct dop_account *a = n->account;
+  if (a->next == DOP_R1_MOST) {
+    dop_lossless_exhaust(n);
+    return -1;
+  }
+  if (write_message(n, m)) {
+    dop_node_give_up_socket(n);
+    return -1;
+  }
+  a->next++;
+  if (a->written < a->next) a->written = a->next;
+  return 0;
+}
+
+void dop_lossless_write(struct dop_node *n, const struct dop_message *m) {
+  dop_queue_forward(&n->queue);
+  write_counted(n, m);
+}
+
 int dop_lossless_pump(struct dop_node *n, int all) {
   struct dop_account *a = n->account;
   struct dop_message m;
-  while (n->status == DOP_CONNECTED && (all || dop_node_takes_more(n)) &&
-         dop_queue_advance(&n->queue, &m)) {
-    if (!a->heard_limits && m.len > UNKNOWN_MESSAGE) { /* it waits for the peer's own limit */
+  while (n->status == DOP_CONNECTED && dop_queue_unwritten(&n->queue) &&
+         (all || dop_node_takes_more(n))) {
+    dop_queue_advance(&n->queue, &m);
+    if (!a->heard_limits && m.len > DOP_UNKNOWN_MESSAGE) { /* it waits for the peer's own limit */
       n->queue.cursor -= (uint32_t)(DOP_QUEUE_OVERHEAD + m.len);
       return 0;
     }
@@ -314,16 +345,7 @@ int dop_lossless_pump(struct dop_node *n, int all) {
       violation(n, "the peer takes no message as long as one that waits");
       return -1;
     }
-    if (a->next == DOP_R1_MOST) {
-      dop_lossless_exhaust(n);
-      return -1;
-    }
-    if (write_message(n, &m)) {
-      dop_node_give_up_socket(n);
-      return -1;
-    }
-    a->next++;
-    if (a->written < a->next) a->written = a->next;
+    if (write_counted(n, &m)) return -1;
   }
   return 0;
 }

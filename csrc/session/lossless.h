@@ -11,6 +11,8 @@
 #include "session/node.h"
 #include "session/r1.h"
 
+#define DOP_UNKNOWN_MESSAGE 65536 /* what every end accepts, before its own limit is known */
+
 struct dop_account {
   struct dop_node *node;
   uint64_t acked;            /* of our messages the peer says that it delivered so many */
@@ -69,8 +71,14 @@ int dop_lossless_settle(struct dop_node *n, uint64_t h);
  * socket was lost. */
 int dop_lossless_pump(struct dop_node *n, int all);
 
+/* Writes the message at the end of the queue, when all before it are written already. */
+void dop_lossless_write(struct dop_node *n, const struct dop_message *m);
+
 /* The largest payload that may be sent now. */
-size_t dop_lossless_max_message(const struct dop_node *n);
+static inline size_t dop_lossless_max_message(const struct dop_node *n) {
+  uint64_t most = n->account->peer.max_message;
+  return most ? (size_t)most : DOP_UNKNOWN_MESSAGE;
+}
 
 /* No number is left for another message or attempt: the session is over, what waits comes back. */
 void dop_lossless_exhaust(struct dop_node *n);

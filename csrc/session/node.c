@@ -430,9 +430,15 @@ static enum dop_sent send_lossless(struct dop_node *n, enum dop_kind kind, const
                                    size_t len) {
   if (n->account->closing) return DOP_SEND_CLOSED;
   if (len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
+  /* The usual case: what the peer allows and the socket takes is written from where it lies. */
+  int at_once =
+      n->account->heard_limits && !dop_queue_unwritten(&n->queue) && dop_node_takes_more(n);
   dop_queue_borrow(&n->queue, &n->transport->engine->spare_queue);
   enum dop_sent sent = enqueue(n, kind, data, len);
-  if (sent == DOP_SENT && n->status == DOP_CONNECTED) dop_lossless_pump(n, 0);
+  if (sent == DOP_SENT && at_once)
+    dop_lossless_write(n, &(struct dop_message){kind, data, len});
+  else if (sent == DOP_SENT && n->status == DOP_CONNECTED)
+    dop_lossless_pump(n, 0);
   return sent;
 }
 

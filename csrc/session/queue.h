@@ -52,11 +52,16 @@ static inline void dop_queue_rewind(struct dop_queue *q) {
   q->cursor = 0;
 }
 
+/* Moves the cursor behind the youngest. */
+static inline void dop_queue_forward(struct dop_queue *q) {
+  q->cursor = (uint32_t)dop_queue_size(q);
+}
+
 /* Drops the oldest message; there must be one. */
 void dop_queue_pop(struct dop_queue *q);
 
-/* Drops the `n` oldest messages, there must be as many. The block of a queue that becomes empty goes
- * to `spare`, unless that has one. */
+/* Drops the `n` oldest messages, there must be as many. The block of a queue that becomes empty
+ * goes to `spare`, unless that has one. */
 void dop_queue_drop(struct dop_queue *q, uint64_t n, struct dop_bytes *spare);
 
 /* Lets a queue without a block begin with the spare one. */

@@ -42,6 +42,11 @@ struct dop_r1 {
   unsigned by_application : 1; /* of GONE: " d" */
 };
 
+/* Whether a text is more than data. */
+static inline int dop_r1_marked(const char *text, size_t len) {
+  return len && text[0] == DOP_R1_MARK;
+}
+
 /* Reads a text message that came on a CONNECTED or resuming socket. */
 void dop_r1_parse(struct dop_r1 *r, const char *text, size_t len);
 

@@ -62,16 +62,12 @@ int dop_token_half_ok(const char *text, size_t len, size_t min) {
   return 1;
 }
 
-static int same(const char *a, const char *b, size_t len) {
+int dop_token_same(const char *a, const char *b, size_t len) {
   volatile unsigned char differ = 0;
   for (size_t i = 0; i < len; i++) differ |= (unsigned char)(a[i] ^ b[i]);
   return differ == 0;
 }
 
-int dop_token_is(const struct dop_token *t, const char *text, size_t len) {
-  return t && t->len == len && same(t->text, text, len);
-}
-
 int dop_token_mirrors(const struct dop_token *t, const char *text, size_t len) {
-  return t && same(t->text, text, t->len < len ? t->len : len);
+  return t && dop_token_same(t->text, text, t->len < len ? t->len : len);
 }

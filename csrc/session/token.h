@@ -35,7 +35,11 @@ struct dop_token *dop_token_merge(const struct dop_token *a, const struct dop_to
 int dop_token_half_ok(const char *text, size_t len, size_t min);
 
 /* Constant time in the contents; a different length is told at once. NULL equals nothing. */
-int dop_token_is(const struct dop_token *t, const char *text, size_t len);
+int dop_token_same(const char *a, const char *b, size_t len);
+
+static inline int dop_token_is(const struct dop_token *t, const char *text, size_t len) {
+  return t && t->len == len && dop_token_same(t->text, text, len);
+}
 
 /* Whether the two are equal after the longer is cut to the shorter: what an echo looks like. */
 int dop_token_mirrors(const struct dop_token *t, const char *text, size_t len);
