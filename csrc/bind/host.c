@@ -280,6 +280,22 @@ static void deliver_principal(lua_State *L, struct delivery *d, struct dop_event
   lua_settop(L, top);
 }
 
+/* The request of a socket that the node has no more is kept no more: a half-confirmed session may be
+ * CONNECTED on another socket than it began on. */
+static void renew_request(lua_State *L, int node, struct dop_event *ev) {
+  if (ev->type != DOP_EVENT_CONNECT && ev->type != DOP_EVENT_RECONNECT) return;
+  dop_get_values(L, node);
+  lua_getfield(L, -1, "request");
+  if (!lua_isnil(L, -1)) {
+    if (ev->type == DOP_EVENT_CONNECT && ev->node->socket)
+      dop_push_request(L, ev->node->socket);
+    else
+      lua_pushnil(L);
+    lua_setfield(L, -3, "request");
+  }
+  lua_pop(L, 2);
+}
+
 static void deliver_event(lua_State *L, struct delivery *d, struct dop_event *ev) {
   struct dop_node_box *box = NULL;
   if (ev->type == DOP_EVENT_GONE) return; /* see deliver_events() */
@@ -296,12 +312,7 @@ static void deliver_event(lua_State *L, struct delivery *d, struct dop_event *ev
   else
     dop_push_transport(L, ev->transport);
   int subject = lua_gettop(L);
-  if (ev->type == DOP_EVENT_RECONNECT && box->has_values) {
-    dop_get_values(L, subject); /* the request of the socket before is kept no more */
-    lua_pushnil(L);
-    lua_setfield(L, -2, "request");
-    lua_pop(L, 1);
-  }
+  if (box && box->has_values) renew_request(L, subject, ev);
   int nargs = push_arguments(L, ev);
   emit(L, d, ev->transport, subject, box, ev->type, nargs);
   if (ev->node && (ev->type == DOP_EVENT_CONNECT || ev->type == DOP_EVENT_RECONNECT)) {
