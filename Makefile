@@ -81,6 +81,7 @@ SIM = build/sim
 .PHONY: sim
 sim: need-build ## seeded schedules of broken networks, both dialects; SCHEDULES=n SEED=s
 	@$(MAKE) --no-print-directory -s $(SIM) LUA=$(THE_LUA)
+	@$(SIM) --named
 	@$(SIM) --plain --brief $(or $(SCHEDULES),10000) $(or $(SEED),1)
 	@$(SIM) --brief $(or $(SCHEDULES),10000) $(or $(SEED),1)
 

@@ -1,7 +1,9 @@
 /* make sim: runs seeded schedules and says how many failed.
  *
  *   sim [--plain] [--trace] [--brief] SCHEDULES SEED
+ *   sim --named [NAME]
  *
+ * The second form runs the named schedules, or one of them, see named.h.
  * A failing seed is printed with the command that replays it. Prints how often everything that may
  * happen did (--brief: only what a run should have reached and did not). Exit 0 only when none
  * failed and nothing is missing; that is asked of runs of 10,000 and more. */
@@ -9,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "sim/named.h"
 #include "sim/schedule.h"
 
 #define ENOUGH 10000 /* schedules after which everything should have happened at least once */
@@ -25,7 +28,15 @@ static int usage(const char *wrong) {
   return 2;
 }
 
+static int run_named(const char *name) {
+  int failed = named_run(name);
+  if (failed < 0) fprintf(stderr, "sim: there is no schedule \"%s\"\n", name ? name : "");
+  return failed < 0 ? 2 : failed ? 1 : 0;
+}
+
 int main(int argc, char **argv) {
+  if (argc > 1 && argc <= 3 && strcmp(argv[1], "--named") == 0)
+    return run_named(argc > 2 ? argv[2] : NULL);
   struct dop_sim_options o = {0};
   unsigned long long numbers[2] = {5000, 1}, failed = 0;
   int given = 0, brief = 0;

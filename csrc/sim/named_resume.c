@@ -1,0 +1,2 @@
+#include "sim/named.h"
+const struct named named_resume[] = {{0}};
