@@ -1,8 +1,8 @@
 /* A hand: a peer of one real end that speaks WebSocket and DOP by hand, as client or as server. It
  * does nothing by itself but the upgrade; the schedule says each message and sees each that comes.
  *
- * In texts `^` stands for the byte 0x10, a leading `T` that is the whole text or goes before a space
- * for the session's token, and `half` for the half of who says it. Owns its own bytes and the
+ * In texts `^` stands for the byte 0x10, a leading `T` that is the whole text or goes before a
+ * space for the session's token, and `half` for the half of who says it. Owns its own bytes and the
  * driver's reference to the link.
  */
 #ifndef DOP_SIM_HAND_H
@@ -18,15 +18,15 @@ struct hand {
   struct dop_bytes in;  /* what the real end wrote and nobody took */
   struct dop_bytes out; /* what was said and the real end has not read */
   char ours[264], theirs[264], token[528];
-  char heard[256];      /* what was taken last */
-  char offer[64];       /* what a client offered as subprotocols */
+  char heard[256];                  /* what was taken last */
+  char offer[64];                   /* what a client offered as subprotocols */
   char payload[DOP_WS_CONTROL_MAX]; /* of the last control frame that was taken */
   size_t payload_len;
-  unsigned client : 1;  /* the hand is the client */
-  unsigned corked : 1;  /* says nothing before hand_give() */
-  unsigned ended : 1;   /* the real end will write no more */
-  unsigned slow : 1;    /* takes nothing of what the real end writes */
-  unsigned deaf : 1;    /* a blackhole: what the real end writes vanishes */
+  unsigned client : 1;   /* the hand is the client */
+  unsigned corked : 1;   /* says nothing before hand_give() */
+  unsigned ended : 1;    /* the real end will write no more */
+  unsigned slow : 1;     /* takes nothing of what the real end writes */
+  unsigned deaf : 1;     /* a blackhole: what the real end writes vanishes */
   unsigned lossless : 1; /* dop.r1 was agreed on */
 };
 
@@ -37,8 +37,8 @@ struct hand *hand_dial(struct stage *w, const char *offer, const char *principal
 /* Which offers everything that the stage's ends speak, and is nobody. */
 struct hand *hand_client(struct stage *w);
 
-/* The client dials, and the hand is the server that answers; it selects `protocol`, NULL: none. Next
- * comes the client's first message. */
+/* The client dials, and the hand is the server that answers; it selects `protocol`, NULL: none.
+ * Next comes the client's first message. */
 struct hand *hand_answer(struct stage *w, const char *protocol);
 struct hand *hand_server(struct stage *w);
 
@@ -51,12 +51,13 @@ struct hand *hand_host(struct stage *w);
 /* A client's session whose own limits are others than usual. */
 struct hand *hand_session_with(struct stage *w, const char *limits);
 
-/* Another socket for the session of `h`, which says "<T> r <n> <count>" behind the server's half. */
+/* Another socket for the session of `h`, which says "<T> r <n> <count>" behind the server's half.
+ */
 struct hand *hand_resume(struct hand *h, uint64_t n, uint64_t count);
 struct hand *hand_resume_as(struct hand *h, uint64_t n, uint64_t count, const char *principal);
 
-/* The client dials anew and asks for the session of `h`: its text is taken, nothing was answered but
- * the half. */
+/* The client dials anew and asks for the session of `h`: its text is taken, nothing was answered
+ * but the half. */
 struct hand *hand_asked(struct hand *h);
 
 /* Says a text, in the notation above; a binary message, a ping, a pong or a close frame. */
@@ -87,11 +88,11 @@ void hand_expect(struct hand *h, const char *wanted, const char *file, int line)
 #define SILENT(h)        hand_expect(h, "", __FILE__, __LINE__)
 
 #define LIMITS "^p60000 1048576 1048576 1024" /* of every end that has the usual ones */
-#define RESUMED(h, answer)                                                                         \
-  do {                                                                                             \
-    HEARS(h, answer);                                                                              \
-    HEARS(h, LIMITS);                                                                              \
-    hand_say(h, LIMITS);                                                                           \
+#define RESUMED(h, answer) \
+  do {                     \
+    HEARS(h, answer);      \
+    HEARS(h, LIMITS);      \
+    hand_say(h, LIMITS);   \
   } while (0)
 
 /* --- for the stage --- */

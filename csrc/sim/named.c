@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct named *const lists[] = {named_counterexamples, named_wire,   named_account,
-                                            named_resume,          named_client, named_ends};
+static const struct named *const lists[] = {
+    named_counterexamples, named_wire, named_account, named_resume, named_gone,
+    named_client,          named_ends};
 
 /* The stage is static: what a jump out of the middle of a schedule leaves is well defined. */
 static int run_one(const struct named *n) {

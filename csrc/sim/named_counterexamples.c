@@ -1,5 +1,5 @@
-/* The counterexamples of a model check: V1 to V8 for dop.r1, P1 to P3 for plain DOP. Each shows what
- * a wrong reading of the wire would lose, deliver twice, or hand to somebody else. */
+/* The counterexamples of a model check: V1 to V8 for dop.r1, P1 to P3 for plain DOP. Each shows
+ * what a wrong reading of the wire would lose, deliver twice, or hand to somebody else. */
 #include "sim/named.h"
 
 #include <string.h>
@@ -216,8 +216,7 @@ static void p3(struct stage *w) {
   hand_frame(newcomer, DOP_WS_OP_PONG, newcomer->payload, newcomer->payload_len);
   HEARS(second, "close 1013");
   hand_say(newcomer, "goes on");
-  TOLD(w, SERVER,
-       "open, old data, close 0, reconnecting, reconnect, open, close 1013, goes on");
+  TOLD(w, SERVER, "open, old data, close 0, reconnecting, reconnect, open, close 1013, goes on");
 }
 
 const struct named named_counterexamples[] = {

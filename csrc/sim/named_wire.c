@@ -109,9 +109,25 @@ static void impossible_counts(struct stage *w) {
 }
 
 static void canonical_integers(struct stage *w) {
-  static const char *const wrong[] = {
-      "^a",  "^a00", "^a01", "^a+0", "^a-0", "^a-1", "^a 0", "^a0 ", "^a0x", "^a0.0", "^ax",
-      "^a9007199254740992", "^a18446744073709551616", "^d", "^d00", "^d0 0", "^A0", "^z", "^"};
+  static const char *const wrong[] = {"^a",
+                                      "^a00",
+                                      "^a01",
+                                      "^a+0",
+                                      "^a-0",
+                                      "^a-1",
+                                      "^a 0",
+                                      "^a0 ",
+                                      "^a0x",
+                                      "^a0.0",
+                                      "^ax",
+                                      "^a9007199254740992",
+                                      "^a18446744073709551616",
+                                      "^d",
+                                      "^d00",
+                                      "^d0 0",
+                                      "^A0",
+                                      "^z",
+                                      "^"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     struct hand *h = hand_session(w);
     hand_say(h, "%s", wrong[i]);
@@ -119,8 +135,9 @@ static void canonical_integers(struct stage *w) {
     TOLD(w, SERVER, "close 4400, disconnect protocol");
   }
   static const char *const limits[] = {
-      "^p", "^p1 1 1", "^p1 1 1 01", "^p1 1 1 1 ", "^p1  1 1 1", "^p1 1 1 1 1", "^p 1 1 1 1",
-      "^p1 1 1 9007199254740992", "^p-1 1 1 1"};
+      "^p",         "^p1 1 1",     "^p1 1 1 01", "^p1 1 1 1 ",
+      "^p1  1 1 1", "^p1 1 1 1 1", "^p 1 1 1 1", "^p1 1 1 9007199254740992",
+      "^p-1 1 1 1"};
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
     struct hand *h = unlimited(w);
     hand_say(h, "%s", limits[i]);
@@ -148,7 +165,10 @@ static void literals(struct stage *w) {
   hand_say(h, "^m");
   hand_say(h, "^m^mtwice");
   TOLD(w, SERVER, "^a9, needless, (empty), ^mtwice");
-  hand_frame(h, DOP_WS_OP_BINARY, "\x10" "a9", 3);
+  hand_frame(h, DOP_WS_OP_BINARY,
+             "\x10"
+             "a9",
+             3);
   TOLD(w, SERVER, "binary ^a9");
   char escaped[600];
   snprintf(escaped, sizeof escaped, "^m%s", h->token);
@@ -164,7 +184,10 @@ static void literals(struct stage *w) {
   HEARS(h, "^m^");
   stage_send(w, n, "plain");
   HEARS(h, "plain");
-  CHECK(w, dop_node_send(n, DOP_BINARY, "\x10" "a9", 3) == DOP_SENT);
+  CHECK(w, dop_node_send(n, DOP_BINARY,
+                         "\x10"
+                         "a9",
+                         3) == DOP_SENT);
   stage_turn(w);
   HEARS(h, "binary ^a9");
 }
@@ -214,11 +237,28 @@ static void dialects_stay_apart(struct stage *w) {
 }
 
 static void malformed_first(struct stage *w) {
-  static const char *const texts[] = {
-      "T r",     "T r 1",   "T r 1 ",    "T r 01 0",  "T r 1 00", "T r +1 0", "T r 1 -0",
-      "T  r 1 0", "T r  1 0", "T r 1  0", "T r 1 0 ", "T r 1 0 0", "T x 1 0", "T R 1 0",
-      "T r 9007199254740992 0", "T r 1 9007199254740992", " r 1 0", "T ", "^r1 0", "^x", "short",
-      "^p1 1 1 1"};
+  static const char *const texts[] = {"T r",
+                                      "T r 1",
+                                      "T r 1 ",
+                                      "T r 01 0",
+                                      "T r 1 00",
+                                      "T r +1 0",
+                                      "T r 1 -0",
+                                      "T  r 1 0",
+                                      "T r  1 0",
+                                      "T r 1  0",
+                                      "T r 1 0 ",
+                                      "T r 1 0 0",
+                                      "T x 1 0",
+                                      "T R 1 0",
+                                      "T r 9007199254740992 0",
+                                      "T r 1 9007199254740992",
+                                      " r 1 0",
+                                      "T ",
+                                      "^r1 0",
+                                      "^x",
+                                      "short",
+                                      "^p1 1 1 1"};
   struct hand *h = hand_session(w);
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     struct hand *bad = hand_client(w);

@@ -66,9 +66,9 @@ __attribute__((format(printf, 4, 5), noreturn)) void stage_fail(struct stage *w,
                                                                 int line, const char *format, ...);
 void stage_told(struct stage *w, int side, const char *wanted, const char *file, int line);
 
-#define CHECK(w, wanted)                                                                           \
-  do {                                                                                             \
-    if (!(wanted)) stage_fail(w, __FILE__, __LINE__, "not so: %s", #wanted);                       \
+#define CHECK(w, wanted)                                                     \
+  do {                                                                       \
+    if (!(wanted)) stage_fail(w, __FILE__, __LINE__, "not so: %s", #wanted); \
   } while (0)
 
 /* What that end's handlers were told since the last look is exactly this. */
