@@ -384,5 +384,6 @@ int dop_lossless_fatal(const struct dop_node *n, enum dop_status status, unsigne
   if (n->account->closing) return 1;
   if (code == 4400) return 1;
   if (status != DOP_CONNECTED) return code == 4403 || code == 4409;
-  return code == 1002 || code == 1003 || code == 1007 || code == 1009 || code == 4001;
+  return code == 1002 || code == 1003 || code == 1007 || code == 1009 ||
+         (code == 4001 && n->transport->role == DOP_CLIENT);
 }

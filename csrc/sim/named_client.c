@@ -221,12 +221,16 @@ static void codes_server(struct stage *w) {
     TOLD(w, SERVER, wanted);
     HEARS(hand_resume(h, 1, 0), "^r1 0");
   }
+  /* That somebody took the session is for a server to say. */
+  struct hand *h = hand_session(w);
+  hand_close(h, 4001);
+  TOLD(w, SERVER, "close 4001, reconnecting");
 }
 
 static void codes_before_answer(struct stage *w) {
   static const unsigned ends[] = {4400, 4403, 4409};
   static const unsigned keeps[] = {1000, 1001, 1002, 1003, 1005, NONE, 1007, 1008, 1009,
-                                   1011, 1012, 1013, 1014, 3000, 4000, 4002, 4999};
+                                   1011, 1012, 1013, 1014, 3000, 4000, 4001, 4002, 4999};
   char wanted[128];
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
     struct hand *h = asking(w);
@@ -244,7 +248,7 @@ static void codes_before_answer(struct stage *w) {
     h = hand_asked(h);
     forget_log(w);
   }
-  hand_say(h, "^r18 1");
+  hand_say(h, "^r19 1");
   HEARS(h, LIMITS);
   HEARS(h, "two");
 }
