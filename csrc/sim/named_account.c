@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "session/lossless.h"
+
 static void say_many(struct hand *h, unsigned n) {
   for (unsigned i = 0; i < n; i++) hand_say(h, "m");
 }
@@ -79,6 +81,20 @@ static void ack_before_close(struct stage *w) {
   HEARS(idle, "close 1001");
 }
 
+static void close_in_handler(struct stage *w, struct dop_node *n) {
+  (void)n;
+  dop_transport_close(the_server(w), 1001);
+}
+
+static void ack_after_handler(struct stage *w) {
+  struct hand *h = hand_session(w);
+  hand_say(h, "one");
+  w->on_message = close_in_handler;
+  hand_say(h, "two");
+  HEARS(h, "^a1"); /* the second is still with its handler */
+  HEARS(h, "close 1001");
+}
+
 /* Neither an acknowledgement nor another instruction is counted or answered. */
 static void only_data_counts(struct stage *w) {
   struct hand *h = hand_session(w);
@@ -114,6 +130,27 @@ static void full_and_drain(struct stage *w) {
   CHECK(w, stage_send(w, n, "m") == DOP_SENT);
   hand_say(h, "^a4");
   TOLD(w, SERVER, ""); /* nobody was refused since */
+}
+
+/* Bytes are bounded, too; an empty queue takes any one message. */
+static void full_by_bytes(struct stage *w) {
+  w->limits.queue_bytes = 1000;
+  struct hand *h = hand_client(w);
+  HEARS(h, "half");
+  hand_say(h, "half");
+  HEARS(h, "half");
+  hand_say(h, "half");
+  HEARS(h, "^p60000 1048576 1000 1024");
+  hand_say(h, LIMITS);
+  struct dop_node *n = server_node(w);
+  forget_log(w);
+  CHECK(w, stage_send_long(w, n, 5000) == DOP_SENT);
+  CHECK(w, stage_send(w, n, "m") == DOP_SEND_FULL);
+  hand_say(h, "^a1");
+  TOLD(w, SERVER, "drain");
+  CHECK(w, stage_send_long(w, n, 500) == DOP_SENT);
+  CHECK(w, stage_send_long(w, n, 484) == DOP_SENT); /* with 8 bytes for each */
+  CHECK(w, stage_send(w, n, "") == DOP_SEND_FULL);
 }
 
 static void parked(struct stage *w) {
@@ -192,6 +229,25 @@ static void parked_too_much(struct stage *w) {
   HEARS(h, "close 4400");
 }
 
+static void crammed(struct stage *w) {
+  w->limits.queue_bytes = w->limits.max_message = 1000;
+  struct hand *h = hand_client(w);
+  HEARS(h, "half");
+  hand_say(h, "half");
+  HEARS(h, "half");
+  hand_say(h, "half");
+  HEARS(h, "^p60000 1000 1000 1024");
+  hand_say(h, "^p60000 1048576 9007199254740991 9007199254740991");
+  forget_log(w);
+  stage_pause(w, server_node(w), 1);
+  for (int i = 0; i < 50; i++) hand_say_long(h, 900);
+  CHECK(w, !dop_link_reading(h->link)); /* the rest stays with the peer */
+  CHECK(w, server_node(w)->account->parked.count == 3);
+  stage_pause(w, server_node(w), 0);
+  stage_wait(w, 1000);
+  CHECK(w, server_node(w)->account->received == 50);
+}
+
 /* What a slow socket did not take the second time was on the wire the first time: nobody knows
  * whether it arrived. */
 static void written_stays_written(struct stage *w) {
@@ -252,8 +308,10 @@ const struct named named_account[] = {
     {"ack-time", "acknowledged a second after the first, not before, never for nothing",
      ack_by_time},
     {"ack-close", "acknowledged before closing", ack_before_close},
+    {"ack-handler", "acknowledged once the handler has returned", ack_after_handler},
     {"only-data", "only data is counted, text and binary alike", only_data_counts},
     {"drain", "a full queue refuses, and tells when there is room again", full_and_drain},
+    {"drain-bytes", "bytes are bounded, an empty queue takes any one message", full_by_bytes},
     {"parked",
      "what comes while paused is neither counted nor acknowledged, and goes with the socket",
      parked},
@@ -261,6 +319,7 @@ const struct named named_account[] = {
      heard_while_paused},
     {"paused-end", "an end with nothing parked before it is heard at once", end_while_paused},
     {"parked-most", "more parked than the peer said that it may hold is 4400", parked_too_much},
+    {"crammed", "a paused node keeps no more aside than it cares to", crammed},
     {"written", "what was written on any socket is unknown, not unsent", written_stays_written},
     {"unsent", "what waited above the mark is unsent", unsent_is_unsent},
     {"liveness", "a ping after 20 s, given up 10 s later, any byte counts", liveness},

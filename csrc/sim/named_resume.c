@@ -71,6 +71,26 @@ static void thief(struct stage *w) {
   HEARS(hand_resume_as(nobodys, 1, 0, "mallory"), "close 4403");
 }
 
+/* Somebody presents the token of a session of plain DOP. */
+static struct hand *present(struct hand *h, const char *principal) {
+  struct hand *other = hand_dial(h->stage, "dop", principal);
+  HEARS(other, "half");
+  memcpy(other->token, h->token, sizeof h->token);
+  hand_say(other, "T");
+  return other;
+}
+
+static void thief_of_plain(struct stage *w) {
+  w->plain = 1;
+  struct hand *h = hand_session_of(w, "alice");
+  HEARS(present(h, "mallory"), "close 1008");
+  SILENT(h); /* no probe: the holder notices nothing */
+  hand_lose(h);
+  HEARS(present(h, "mallory"), "close 1008");
+  HEARS(present(h, NULL), "close 1008");
+  HEARS(present(h, "alice"), "T");
+}
+
 static void once_a_socket(struct stage *w) {
   struct hand *h = hand_session(w);
   struct hand *other = hand_client(w);
@@ -267,6 +287,7 @@ const struct named named_resume[] = {
      stale},
     {"order", "first n is looked at, then the principal, then h", order_of_checks},
     {"thief", "another principal is 4403, the session is untouched", thief},
+    {"thief-plain", "in plain DOP another principal is 1008", thief_of_plain},
     {"one-a-socket", "a second resumption on a socket is 1008", once_a_socket},
     {"anew", "after ^x another session begins on the same socket", anew_after_gone},
     {"idle-cuts", "an idle session that is cut twenty times lives on", idle_cuts},

@@ -290,9 +290,13 @@ static void too_large(struct stage *w) {
   CHECK(w, stage_send_long(w, n, 5001) == DOP_SEND_TOOLARGE);
   hand_say_long(h, 2000);
   TOLD(w, SERVER, "2000 bytes");
-  hand_take(h);
+  HEARS(h, "5000 bytes");
+  char literal[2003] = "\x10m"; /* the escape is no part of the payload */
+  memset(literal + 2, 'x', 2000);
+  hand_frame(h, DOP_WS_OP_TEXT, literal, 2002);
+  TOLD(w, SERVER, "2000 bytes");
   hand_say_long(h, 2001);
-  HEARS(h, "^a1"); /* before it closes */
+  HEARS(h, "^a2"); /* before it closes */
   HEARS(h, "close 1009");
   TOLD(w, SERVER, "close 1009, disconnect protocol (5000 bytes unknown)");
 }
