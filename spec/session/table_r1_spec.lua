@@ -460,8 +460,9 @@ for name, code in pairs { frame = 1002, kind = 1003, utf = 1007, size = 1009, co
   cell("S-LIVE-fatal-" .. name, "DISCONNECTED", { code }, { "close " .. code, local_end "protocol" },
     { input = close_code(code), after = unknown_server })
 end
-cell("S-LIVE-taken", "DISCONNECTED", { 4001 }, { "close 4001", local_end "taken" }, { input = close_code(4001) })
-cell("S-LIVE-closed", "RECONNECTING", { 1008 }, { "close 1008", "reconnecting" }, { input = close_code(1008) })
+for name, code in pairs { closed = 1008, taken = 4001 } do
+  cell("S-LIVE-" .. name, "RECONNECTING", { code }, { "close " .. code, "reconnecting" }, { input = close_code(code) })
+end
 cell("S-LIVE-resume", "CONNECTED", { 4001 }, { "close 4001", "reconnecting", "reconnect" }, {
   after = goes_on("^r1 2", "s2", "s3"),
 })
