@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "session/lossless.h"
+
 static void settles_both(struct stage *w) {
   struct hand *h = hand_session(w);
   for (int i = 1; i <= 3; i++) {
@@ -131,6 +133,20 @@ static void closing_while_paused(struct stage *w) {
   TOLD(w, SERVER, "close 1000, disconnect local");
 }
 
+/* Nobody will wait until the numbers have run out: the account says that they nearly did. */
+static void no_number_for_a_message(struct stage *w) {
+  struct hand *h = hand_session(w);
+  struct dop_node *n = server_node(w);
+  n->account->acked = n->account->next = n->account->written = DOP_R1_MOST - 1;
+  stage_send(w, n, "the last");
+  HEARS(h, "the last");
+  SILENT(h);
+  stage_send(w, n, "one more");
+  HEARS(h, "close 1000");
+  TOLD(w, SERVER,
+       "close 1000, reconnecting, disconnect exhausted (the last unknown, one more unsent)");
+}
+
 const struct named named_ends[] = {
     {"end", "an end settles what the peer delivered, and is answered with an end", settles_both},
     {"end-last", "what waits is written before the end, nothing is accepted after it",
@@ -145,5 +161,7 @@ const struct named named_ends[] = {
     {"end-parked", "an end that waits behind what is parked counts though the socket is lost",
      parked_end_lost},
     {"end-paused", "an end by a paused node drops what is parked", closing_while_paused},
+    {"exhausted-message", "a message that cannot be numbered ends the session",
+     no_number_for_a_message},
     {0},
 };

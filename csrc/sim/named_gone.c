@@ -143,9 +143,29 @@ static void evicted_by_bytes(struct stage *w) {
   HEARS(hand_resume(second, 1, 0), "^r1 0");
 }
 
+/* Who opens sockets in number, and says no more than a half on each, pushes nobody else out. */
+static void unconfirmed_in_number(struct stage *w) {
+  w->limits.max_unconfirmed = 2;
+  w->limits.max_detached = w->limits.max_tombstones = 1;
+  struct hand *ended = hand_session(w), *away = hand_session(w), *halves[3];
+  hand_say(ended, "one");
+  hand_say(ended, "^d0");
+  hand_lose(away);
+  for (int i = 0; i < 3; i++) {
+    halves[i] = half_confirmed(w);
+    hand_lose(halves[i]);
+  }
+  HEARS(hand_resume(halves[0], 1, 0), "^x0"); /* the oldest of its kind made room */
+  HEARS(hand_resume(halves[2], 1, 0), "^r1 0");
+  HEARS(hand_resume(ended, 1, 0), "^x1 d");
+  HEARS(hand_resume(away, 1, 0), "^r1 0");
+}
+
 const struct named named_gone[] = {
     {"half-life", "a half-confirmed session is kept for the time of a handshake, then h is 0",
      half_confirmed_life},
+    {"half-number", "half-confirmed sessions have a cap and tombstones of their own",
+     unconfirmed_in_number},
     {"half-other", "a refused half leaves nothing, and an impossible count is one",
      half_confirmed_other},
     {"window", "a session is kept for 60 s, and then remembered", window},
