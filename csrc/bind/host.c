@@ -280,8 +280,8 @@ static void deliver_principal(lua_State *L, struct delivery *d, struct dop_event
   lua_settop(L, top);
 }
 
-/* The request of a socket that the node has no more is kept no more: a half-confirmed session may be
- * CONNECTED on another socket than it began on. */
+/* The request of a socket that the node has no more is kept no more: a half-confirmed session may
+ * be CONNECTED on another socket than it began on. */
 static void renew_request(lua_State *L, int node, struct dop_event *ev) {
   if (ev->type != DOP_EVENT_CONNECT && ev->type != DOP_EVENT_RECONNECT) return;
   dop_get_values(L, node);

@@ -8,7 +8,8 @@
 #define INSTRUCTION_MAX 1024 /* bytes of any message before CONNECTED */
 
 /* Closes the socket with 1008 and leaves nothing registered: neither does a server's half-confirmed
- * session stay. A client that asked for a lossless session and hears rubbish gives the session up. */
+ * session stay. A client that asked for a lossless session and hears rubbish gives the session up.
+ */
 static void refuse(struct dop_node *n, const char *why) {
   int client = n->transport->role == DOP_CLIENT;
   if (n->token && !n->connected && !client) {
