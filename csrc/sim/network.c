@@ -40,17 +40,18 @@ int dop_sim_dial(struct dop_sim_net *net, struct dop_transport *client,
   c->client->driver = c->server->driver = c;
   c->next = net->conns;
   net->conns = c;
-  net->count++;
+  c->number = net->count++;
   return 0;
 }
 
 /* Takes the link's output, then ends it as it asks. */
-static void serve(struct dop_sim_conn *c, struct dop_link *l) {
+static void serve(struct dop_sim_net *net, struct dop_sim_conn *c, struct dop_link *l) {
   struct dop_link **end = l == c->client ? &c->client : &c->server;
   struct dop_sim_pipe *out = l == c->client ? &c->up : &c->down;
   const char *bytes;
   size_t len;
   while (!l->dead && (bytes = dop_link_output(l, &len))) {
+    if (net->tap) net->tap(net->ctx, c, l == c->client, bytes, len);
     if (!out->swallowed && !out->closed) dop_bytes_append(&out->bytes, bytes, len);
     dop_link_sent(l, len);
   }
@@ -66,7 +67,7 @@ void dop_sim_flush(struct dop_sim_net *net) {
   struct dop_socket *s;
   while ((s = dop_socket_take_dirty(net->engine))) {
     struct dop_link *l = dop_link_of(s);
-    if (l->driver) serve(conn_of(l), l);
+    if (l->driver) serve(net, conn_of(l), l);
     dop_socket_unref(s);
   }
 }
@@ -82,6 +83,7 @@ int dop_sim_carry(struct dop_sim_net *net, struct dop_sim_conn *c, int up, size_
     if (!copy) return 0;
     memcpy(copy, p->bytes.data, n);
     dop_bytes_consume(&p->bytes, n);
+    p->fed = net->engine->now;
     dop_socket_ref(&l->socket);
     dop_link_feed(l, copy, n);
     hear(net, &l->socket);
@@ -125,6 +127,19 @@ int dop_sim_busy(const struct dop_sim_net *net) {
   for (const struct dop_sim_conn *c = net->conns; c; c = c->next)
     if (pipe_busy(&c->up, c->server) || pipe_busy(&c->down, c->client)) return 1;
   return 0;
+}
+
+void dop_sim_reap(struct dop_sim_net *net) {
+  for (struct dop_sim_conn **p = &net->conns, *c; (c = *p);) {
+    if (c->client || c->server) {
+      p = &c->next;
+      continue;
+    }
+    *p = c->next;
+    dop_bytes_dispose(&c->up.bytes);
+    dop_bytes_dispose(&c->down.bytes);
+    dop_free(c);
+  }
 }
 
 void dop_sim_dispose(struct dop_sim_net *net) {

@@ -15,6 +15,7 @@
 struct dop_sim_pipe {
   struct dop_bytes bytes;
   uint64_t until; /* ms; nothing is carried before: a slow way, which a newer one overtakes */
+  uint64_t fed;   /* ms; when bytes of it last came to their reader, 0: never */
   unsigned swallowed : 1; /* a blackhole: what is written vanishes, nobody is told */
   unsigned ended : 1;     /* the writer is gone: after the bytes comes the end */
   unsigned closed : 1;    /* the reader was told, or is gone */
@@ -24,6 +25,10 @@ struct dop_sim_conn {
   struct dop_sim_conn *next;
   struct dop_link *client, *server; /* NULL once that end let go of its socket */
   struct dop_sim_pipe up, down;     /* to the server, to the client */
+  unsigned number;                  /* counted from 0 */
+  const char *who;                  /* the caller's: the principal that dialled */
+  unsigned guest : 1;               /* the caller's: not the client of the schedule */
+  unsigned stopped : 1;             /* the caller's: some end was seen not to read */
 };
 
 struct dop_sim_net {
@@ -33,6 +38,8 @@ struct dop_sim_net {
   /* Called whenever links may have events or messages: hands them to the application. `s` may be
    * NULL. */
   void (*deliver)(void *ctx, struct dop_socket *s);
+  /* Sees everything that an end writes, whole frames at a time, before it travels; NULL: nobody. */
+  void (*tap)(void *ctx, struct dop_sim_conn *c, int up, const char *bytes, size_t len);
   void *ctx;
 };
 
@@ -50,6 +57,9 @@ int dop_sim_carry(struct dop_sim_net *net, struct dop_sim_conn *c, int up, size_
 /* Faults. Which end notices: bit 0 the client, bit 1 the server. */
 void dop_sim_cut(struct dop_sim_net *net, struct dop_sim_conn *c, unsigned who);
 void dop_sim_swallow(struct dop_sim_conn *c, int up, int down);
+
+/* Forgets the connections that both ends have let go of. */
+void dop_sim_reap(struct dop_sim_net *net);
 
 /* Whether any connection still has bytes that can be carried. */
 int dop_sim_busy(const struct dop_sim_net *net);
