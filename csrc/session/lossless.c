@@ -96,6 +96,7 @@ static void hear_end(struct dop_node *n, uint64_t h) {
     end_by(n, a->end_why);
   } else if (dop_node_say_text(n, text, dop_r1_write_one(text, 'd', a->received)) == 0) {
     a->told = a->received;
+    a->in_hand = 0; /* our end counts it: no acknowledgement may follow that does not */
     end_by(n, "peer");
   }
 }
@@ -333,7 +334,8 @@ void dop_lossless_write(struct dop_node *n, const struct dop_message *m) {
 int dop_lossless_pump(struct dop_node *n, int all) {
   struct dop_account *a = n->account;
   struct dop_message m;
-  while (n->status == DOP_CONNECTED && dop_queue_unwritten(&n->queue) &&
+  /* Behind our end nothing follows, not even what waited for the peer's limits. */
+  while (n->status == DOP_CONNECTED && !a->closing && dop_queue_unwritten(&n->queue) &&
          (all || dop_node_takes_more(n))) {
     dop_queue_advance(&n->queue, &m);
     if (!a->heard_limits && m.len > DOP_UNKNOWN_MESSAGE) { /* it waits for the peer's own limit */

@@ -368,7 +368,9 @@ static void check_close(struct dop_sim_checker *k, const struct dop_event *ev) {
     right = 0;
     for (struct dop_sim_conn *c = k->net->conns; c && !right; c = c->next) {
       const struct dop_link *end = client ? c->client : c->server;
-      right = end && end->dead && k->engine->now - (client ? &c->down : &c->up)->fed == quiet;
+      uint64_t from = client ? c->down.fed : c->up.fed;
+      if (b && b->held_at > from) from = b->held_at;
+      right = end && end->dead && k->engine->now - from >= quiet;
     }
     if (!right) dop_sim_wrong(k, "%s gave up a socket that is not dead", names[!!client]);
     dop_sim_cover(k->coverage, "%s ping unanswered", names[!!client]);
@@ -402,6 +404,7 @@ static void hear_status(struct dop_sim_checker *k, const struct dop_event *ev) {
     memset(&b->last, 0, sizeof b->last);
     if (side == CLIENT && ev->node->account) b->attempt = ev->node->account->attempt;
   }
+  if (ev->now == DOP_CONNECTED) b->held_at = k->engine->now;
   if (ev->now == DOP_RECONNECTING) b->lost_at = k->engine->now;
   if (ev->now != DOP_DISCONNECTED || side != SERVER) return;
   uint64_t gone = k->engine->now - b->lost_at;

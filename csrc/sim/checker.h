@@ -38,6 +38,7 @@ struct dop_sim_book {
   uint32_t most;       /* no more than so many may ever be */
   uint32_t wire;       /* so many of them were on some socket */
   uint64_t attempt;    /* client: the last n that it wrote; server: the last that it took */
+  uint64_t held_at;    /* ms; when it became CONNECTED */
   uint64_t lost_at;    /* ms; when it became RECONNECTING */
   uint64_t owed_at;    /* ms; since when the peer does not know of a delivery */
   uint64_t owed_bytes; /* of what it does not know ... */

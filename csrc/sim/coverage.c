@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_MOST 160
+#define NAMES_MOST 320
+#define SLOTS      1024 /* a power of two */
 
 struct dop_sim_coverage {
   struct {
@@ -14,6 +15,7 @@ struct dop_sim_coverage {
     uint64_t count;
   } all[NAMES_MOST];
   unsigned count;
+  uint16_t slots[SLOTS]; /* by the name's hash: 1 + its place, 0: free */
 };
 
 struct dop_sim_coverage *dop_sim_coverage_new(void) {
@@ -31,11 +33,17 @@ void dop_sim_cover(struct dop_sim_coverage *c, const char *format, ...) {
   va_start(args, format);
   vsnprintf(name, sizeof name, format, args);
   va_end(args);
-  unsigned i = 0;
-  while (i < c->count && strcmp(c->all[i].name, name) != 0) i++;
-  if (i == NAMES_MOST) return;
-  if (i == c->count) memcpy(c->all[c->count++].name, name, sizeof name);
-  c->all[i].count++;
+  uint32_t hash = 2166136261u;
+  for (const char *p = name; *p; p++) hash = (hash ^ (unsigned char)*p) * 16777619u;
+  uint16_t *slot = &c->slots[hash % SLOTS];
+  while (*slot && strcmp(c->all[*slot - 1].name, name) != 0)
+    if (++slot == c->slots + SLOTS) slot = c->slots;
+  if (!*slot) {
+    if (c->count == NAMES_MOST) abort(); /* a coverage that forgets would be none */
+    memcpy(c->all[c->count++].name, name, sizeof name);
+    *slot = (uint16_t)c->count;
+  }
+  c->all[*slot - 1].count++;
 }
 
 /* What each run must have reached at least once. */

@@ -2,6 +2,7 @@
  * faults.c, what is right in checker.c. */
 #include "sim/schedule.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,9 +53,9 @@ struct dop_node *dop_sim_sender(struct world *w, int side) {
   return n ? n : waits;
 }
 
-void dop_sim_send_one(struct world *w, int side) {
+int dop_sim_send_one(struct world *w, int side) {
   struct dop_node *n = dop_sim_sender(w, side);
-  if (n) dop_sim_send(&w->k, n, dop_sim_draw(w));
+  return !n || dop_sim_send(&w->k, n, dop_sim_draw(w));
 }
 
 /* --- what a host does --- */
@@ -283,7 +284,9 @@ static void step(struct world *w) {
     size_t n = below(w, 3) ? (size_t)below(w, 400) + 1 : below(w, 2) ? 1 : 65536;
     dop_sim_carry_one(w, c, (int)below(w, 2), n);
   } else if (what < 80) {
-    dop_sim_send_one(w, (int)below(w, 2));
+    /* Who has no room tries again when something has moved. */
+    if (!dop_sim_send_one(w, (int)below(w, 2)) && c)
+      dop_sim_carry_one(w, c, (int)below(w, 2), 1 + (size_t)below(w, 4000));
   } else if (what < 97) {
     dop_sim_wait(w, below(w, 16) ? below(w, 40) : below(w, 8) ? below(w, 1500) : below(w, 40000));
   } else {
@@ -349,6 +352,8 @@ const char *dop_sim_run(uint64_t seed, const struct dop_sim_options *o,
                         struct dop_sim_coverage *c) {
   static struct world w;
   static const char *const owners[] = {"owner", NULL};
+  mallopt(M_TRIM_THRESHOLD, 64 << 20); /* the next schedule needs as much again */
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
   memset(&w, 0, sizeof w);
   dop_sim_checker_begin();
   w.random = seed;

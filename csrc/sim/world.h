@@ -46,7 +46,8 @@ void dop_sim_new_client(struct world *w);
 
 /* The node that a side sends on: the client's, or one of the server's that were CONNECTED. */
 struct dop_node *dop_sim_sender(struct world *w, int side);
-void dop_sim_send_one(struct world *w, int side);
+/* Whether it was accepted, or there is nobody to accept it. */
+int dop_sim_send_one(struct world *w, int side);
 
 /* A connection, the newer the likelier; NULL: there is none. */
 struct dop_sim_conn *dop_sim_some_conn(struct world *w);
