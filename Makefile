@@ -89,6 +89,10 @@ $(SIM): $(call objects,$(SIM_C) $(filter-out csrc/bind/% csrc/inproc/%,$(CORE_C)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
+.PHONY: mutants
+mutants: need-build+test ## small faults in the machine, each seen by a schedule or a spec
+	@lua5.4 spec/mutants/run.lua
+
 # The sanitizers' runtime must come first in the process, and the modules must stay loaded until it
 # has named the leaks. A build that cannot see faults would pass everything: it must see two first.
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer

@@ -1,0 +1,353 @@
+--- Small faults, each a mistake that somebody could make, by the points of dop.r1 (docs/protocol.md; 1
+-- counting, 2 acknowledging, 3 bounds, 4 the server resumes, 5 the client resumes, 6 half-confirmed, 7 how
+-- a socket ends, 8 window and tombstones, 9 the end and what is handed back, 10 liveness and pausing, 11
+-- abuse, 12 principal), "wire" for its grammar and limits, "plain" for plain DOP.
+--
+-- `from` stands in `file` once and becomes `to`. `schedule` is the named schedule that must see it; `survives`
+-- why nothing does. See run.lua.
+
+local list = {}
+
+local function fault(point, name, file, from, to, more)
+  more = more or {}
+  list[#list + 1] = { point = point, name = name, file = "csrc/" .. file, from = from, to = to,
+    schedule = more.schedule, survives = more.survives }
+end
+
+local lossless, resume, node = "session/lossless.c", "session/resume.c", "session/node.c"
+local dialogue, claim, tombs, r1 = "session/dialogue.c", "session/claim.c", "session/tombs.c", "session/r1.c"
+local link = "link/link.c"
+
+-- The counterexamples of the model check.
+fault(9, "ack-answers-end", lossless, [[    hear_ack(n, r.h);
+    break;]], [[    hear_ack(n, r.h);
+    if (a->closing && n->socket) end_by(n, a->end_why);
+    break;]], { schedule = "V1" })
+fault(9, "end-answered-by-ack", lossless, [[dop_r1_write_one(text, 'd', a->received)) == 0) {
+    a->told]], [[dop_r1_write_one(text, 'a', a->received)) == 0) {
+    a->told]], { schedule = "V1" })
+fault(9, "delivers-after-own-end", lossless, [[if (a->closing) return 0; /* the peer learns]],
+  [[/* the peer learns]], { schedule = "V2" })
+fault(4, "closing-session-resumed", resume, [[} else if (a->closing) {]], [[} else if (0) {]], { schedule = "V3" })
+fault(6, "only-first-attempt-confirms", resume, [[} else if (n <= a->attempt) {]],
+  [[} else if (n <= a->attempt || (!holder->connected && n != 1)) {]], { schedule = "V4" })
+fault(6, "record-only-once-noticed", resume, [[  struct dop_account *a = holder ? holder->account : NULL;
+  struct dop_socket *s]], [[  if (holder && holder->status == DOP_PRECONNECTED) holder = NULL;
+  struct dop_account *a = holder ? holder->account : NULL;
+  struct dop_socket *s]], { schedule = "V5" })
+fault("wire", "limits-on-first-socket-only", lossless,
+  [[  return dop_node_say_text(n, text, dop_r1_write_limits(text, &ours));]],
+  [[  if (a->peer.max_messages) return 0;
+  return dop_node_say_text(n, text, dop_r1_write_limits(text, &ours));]], { schedule = "V6" })
+fault("wire", "limits-wanted-on-first-socket-only", lossless, [[  a->heard_limits = 0;
+]], "", { schedule = "V6" })
+fault(5, "half-answered", dialogue, [[  else if (n->token) /* RECONNECTING */
+    take_half(n, m);]], [[  else if (n->token) { /* RECONNECTING */
+    if (take_half(n, m) == 0 && n->account) dop_node_say(n, n->token);
+  }]], { schedule = "V7" })
+fault(5, "half-not-kept", resume, [[  dop_node_end(n, 1000, "unknown");
+  if (dop_node_say]], [[  dop_node_end(n, 1000, "unknown");
+  dop_token_free(fresh->remote);
+  fresh->remote = NULL;
+  fresh->status = DOP_OPEN;
+  if (dop_node_say]], { schedule = "V7" })
+fault(5, "fresh-half-once", resume, [[  if (dop_node_say(fresh, fresh->local) == 0) dop_node_say(fresh, fresh->local);]],
+  [[  dop_node_say(fresh, fresh->local);]], { schedule = "V7" })
+fault(5, "old-socket-heard-on", node, [[  if (n->account) dop_lossless_forget_parked(n);
+  dop_node_ref(n);]], [[  dop_node_ref(n);]], { schedule = "V8" })
+fault(5, "unread-counted", lossless, [[    park(n, m);
+    return 0;]], [[    park(n, m);
+    a->received++;
+    return 0;]], { schedule = "V8" })
+fault("plain", "T-again-after-half", dialogue, [[  else if (n->token) /* RECONNECTING */
+    take_half(n, m);]], [[  else if (n->token) { /* RECONNECTING */
+    if (take_half(n, m) == 0 && !n->account) dop_node_say(n, n->token);
+  }]], { schedule = "P1" })
+fault("plain", "older-newcomer-wins", claim, [[  p->newcomer = newcomer;
+  newcomer->claims = holder;]], [[  if (older) {
+    send_away(newcomer);
+    return;
+  }
+  p->newcomer = newcomer;
+  newcomer->claims = holder;]], { schedule = "P2" })
+fault("plain", "newer-newcomer-waits-on", claim, [[  if (older) send_away(older);]], [[  (void)older;]],
+  { schedule = "P2" })
+fault("plain", "any-pong-answers", claim, [[|| len != DOP_PROBE_LEN || memcmp(payload, p->payload, len) != 0) return;]],
+  [[) return;
+  (void)payload;
+  (void)len;]], { schedule = "P3" })
+fault("plain", "data-answers-probe", dialogue,
+  [[    if (m->kind != DOP_TEXT || !dop_token_is(n->token, m->data, m->len)) return 1;]],
+  [[    if (n->probe) dop_node_pong(s, (const char *)n->probe + sizeof(struct dop_timer) + 24, DOP_PROBE_LEN);
+    if (m->kind != DOP_TEXT || !dop_token_is(n->token, m->data, m->len)) return 1;]], { schedule = "P3" })
+
+-- 1. Counting in one place.
+fault(1, "instructions-counted", lossless, [[    hear_ack(n, r.h);
+    break;]], [[    hear_ack(n, r.h);
+    a->received++;
+    break;]])
+fault(1, "binary-not-counted", lossless, [[  a->received++;
+  a->owed_bytes]], [[  if (m->kind == DOP_TEXT) a->received++;
+  a->owed_bytes]])
+fault(1, "literal-not-counted", lossless, [[    m->len -= DOP_R1_ESCAPE;
+    return hear_data(n, m);]], [[    m->len -= DOP_R1_ESCAPE;
+    return 1;]])
+fault(1, "acknowledged-before-delivered", lossless, [[a->received - a->in_hand;]], [[a->received;]])
+fault(1, "parked-not-counted", lossless, [[  if (!a->parked.count) n->socket->crammed = 0;
+  return count_data(a, m);]], [[  if (!a->parked.count) n->socket->crammed = 0;
+  return 1;]])
+
+-- 2. Acknowledging.
+fault(2, "ack-after-65", lossless, [[#define ACK_MESSAGES    64]], [[#define ACK_MESSAGES    65]])
+fault(2, "ack-after-half", lossless, [[most = a->peer.max_messages / 4;]], [[most = a->peer.max_messages / 2;]])
+fault(2, "ack-after-more-bytes", lossless, [[a->owed_bytes >= a->peer.max_bytes / 4)]],
+  [[a->owed_bytes > a->peer.max_bytes / 4)]])
+fault(2, "owed-bytes-never-paid", lossless, [[  a->told = delivered;
+  a->owed_bytes = 0;]], [[  a->told = delivered;]])
+fault(2, "timer-never-armed", lossless, [[  else if (!a->timer.slot &&]], [[  else if (0 && !a->timer.slot &&]])
+fault(2, "timer-pushed-back", lossless, [[  else if (!a->timer.slot &&
+           dop_timers_arm]], [[  else if (
+           dop_timers_arm]])
+fault(2, "timer-not-taken-back", lossless, [[  dop_timers_disarm(&engine(n)->timers, &a->timer);
+  dop_node_say_text(n, text, dop_r1_write_one(text, 'a', delivered));]],
+  [[  dop_node_say_text(n, text, dop_r1_write_one(text, 'a', delivered));]])
+fault(2, "ack-for-nothing", lossless, [[|| a->closing || delivered == a->told) return;]], [[|| a->closing) return;]])
+fault(2, "no-ack-before-end", node, [[  if (n->account && s) dop_lossless_acknowledge(n);]], "")
+fault(2, "no-ack-before-close", node, [[  if (s->node && s->node->account) dop_lossless_acknowledge(s->node);]], "")
+
+-- 3. Bounds.
+fault(3, "one-message-too-many", node, [[n->queue.count >= l->queue_messages ||]], [[n->queue.count > l->queue_messages ||]])
+fault(3, "bytes-unbounded", node, [[ || dop_queue_size(&n->queue) + size > l->queue_bytes)) {]], [[)) {]])
+fault(3, "overhead-not-counted", node, [[  size_t size = len + DOP_QUEUE_OVERHEAD;]], [[  size_t size = len;]])
+fault(3, "empty-queue-refuses", node, [[  if (n->queue.count &&
+      (n->queue.count]], [[  if ((n->queue.count]])
+fault(3, "drain-never-told", lossless, [[  dop_node_check_drain(n);
+  return 0;]], [[  return 0;]])
+fault(3, "drain-told-at-once", node, [[  if (n->queue.count > l->queue_messages / 2 ||]], [[  if (n->queue.count > l->queue_messages ||]])
+fault(3, "too-large-accepted", node, [[  if (len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
+]], "")
+fault(3, "unknown-limit-larger", lossless, [[#define UNKNOWN_MESSAGE 65536]], [[#define UNKNOWN_MESSAGE 65537]])
+fault(3, "escape-has-no-room", link, [[most + DOP_R1_ESCAPE < EARLY_MAX ? EARLY_MAX : most + DOP_R1_ESCAPE;]],
+  [[most < EARLY_MAX ? EARLY_MAX : most;]])
+fault(3, "escape-room-taken-for-data", lossless, [[  if (m->len > n->transport->limits.max_message) {]], [[  if (0) {]])
+
+-- 4. The server resumes.
+fault(4, "stale-attempt-accepted", resume, [[} else if (n <= a->attempt) {]], [[} else if (n < a->attempt) {]])
+fault(4, "attempt-not-kept", resume, [[  a->attempt = n;
+]], "")
+fault(4, "count-before-principal", resume, [[  } else if (!dop_node_same_principal(holder, newcomer)) {]],
+  [[  } else if (h < a->acked || h > a->written) {
+    dop_node_part(s, 4400, "PROTOCOL", "an impossible count");
+    dop_node_end(holder, 4400, "protocol");
+  } else if (!dop_node_same_principal(holder, newcomer)) {]])
+fault(4, "count-below-accepted", resume, [[  } else if (h < a->acked || h > a->written || is_stuck(a, h)) {]],
+  [[  } else if (h > a->written || is_stuck(a, h)) {]])
+fault(4, "count-above-accepted", resume, [[  } else if (h < a->acked || h > a->written || is_stuck(a, h)) {]],
+  [[  } else if (h < a->acked || is_stuck(a, h)) {]])
+fault(4, "old-socket-left-open", resume, [[  old->ops->close(old, 4001, "resumed on another socket");
+]], "")
+fault(4, "old-socket-still-heard", node, [[  n->socket->node = NULL;
+  n->socket = NULL;
+  dop_lossless_forget_parked(n);]], [[  n->socket = NULL;
+  dop_lossless_forget_parked(n);]])
+fault(4, "parked-survive-takeover", node, [[  n->socket = NULL;
+  dop_lossless_forget_parked(n);]], [[  n->socket = NULL;]])
+fault(4, "takeover-tells-nothing", resume, [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
+  a->in_hand = 0;
+  a->told = a->received;]], [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
+  a->in_hand = 0;]])
+fault(4, "takeover-keeps-in-hand", resume, [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
+  a->in_hand = 0;]], [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */]])
+fault(4, "takeover-settles-nothing", resume, [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
+]], "")
+fault(4, "not-rewound", lossless, [[  dop_queue_rewind(&n->queue);
+  return dop_node_say_text]], [[  return dop_node_say_text]])
+fault(4, "numbers-not-rewound", lossless, [[  a->next = a->acked;
+  dop_queue_rewind]], [[  dop_queue_rewind]])
+fault(4, "written-forgotten", lossless, [[  a->next = a->acked;
+  dop_queue_rewind]], [[  a->next = a->written = a->acked;
+  dop_queue_rewind]])
+
+-- 5. The client resumes.
+fault(5, "attempts-begin-anew", resume, [[  dop_token_free(n->remote);
+  n->remote = NULL;
+  a->in_hand = 0;]], [[  dop_token_free(n->remote);
+  n->remote = NULL;
+  a->attempt = 0;
+  a->in_hand = 0;]])
+fault(5, "answer-to-another-attempt", resume, [[  if (r->n != a->attempt || dop_lossless_settle(n, r->h)) {]],
+  [[  if (dop_lossless_settle(n, r->h)) {]])
+fault(5, "answer-of-any-count", resume, [[  if (r->n != a->attempt || dop_lossless_settle(n, r->h)) {]],
+  [[  if (r->n != a->attempt || (dop_lossless_settle(n, r->h), 0)) {]])
+fault(5, "answer-settles-nothing", resume, [[  if (r->n != a->attempt || dop_lossless_settle(n, r->h)) {]],
+  [[  if (r->n != a->attempt) {]])
+fault(5, "others-before-answer-ignored", resume, [[  else
+    dop_node_part(n->socket, 4400, "PROTOCOL", "neither an answer to the resumption nor the half");]], "")
+fault(5, "taken-and-dials-on", node, [[  if (closing || taken)]], [[  if (closing)]])
+fault(5, "asks-with-what-was-told", resume, [[++a->attempt, a->received);]], [[++a->attempt, a->told);]])
+fault(5, "attempts-run-over", resume, [[  if (a->attempt == DOP_R1_MOST) {]], [[  if (0) {]])
+
+-- 6. Half-confirmed.
+fault(6, "kept-for-the-whole-window", node, [[n->connected ? t->limits.resume_window : t->limits.handshake_timeout;]],
+  [[t->limits.resume_window;]])
+fault(6, "client-forgets-the-half", node, [[s->lossless && status == DOP_PRECONNECTED && !n->token;]], [[0;]])
+fault(6, "refused-half-leaves-record", dialogue,
+  [[  if (n->token) { /* a server's half-confirmed session: a refusal leaves nothing registered */]], [[  if (0) {]])
+fault(6, "confirmed-without-connect", node, [[  if (n->connected) {
+    struct dop_event]], [[  if (n->account || n->connected) {
+    struct dop_event]])
+fault(6, "no-tombstone-for-half", node, [[  if (n->account && t->role == DOP_SERVER) dop_resume_bury(n);]],
+  [[  if (n->account && n->connected && t->role == DOP_SERVER) dop_resume_bury(n);]])
+fault(6, "unconfirmed-session-ends", resume, [[  if (!n->connected && !r->by_application) {]], [[  if (0) {]])
+fault(6, "equal-token-accepted", dialogue, [[  if (token && is_taken(n, token)) {]], [[  if (0 && is_taken(n, token)) {]])
+fault(6, "unconfirmed-half-said-once", resume,
+  [[  if (dop_resume_let_go(n) == 0 && dop_node_say(n, n->local) == 0) dop_node_say(n, n->local);]],
+  [[  if (dop_resume_let_go(n) == 0) dop_node_say(n, n->local);]])
+
+-- 7. How a socket ends.
+fault(7, "4001-ends-nothing", lossless, [[ ||
+           (code == 4001 && n->transport->role == DOP_CLIENT);]], [[;]])
+fault(7, "4001-ends-the-server's", lossless, [[(code == 4001 && n->transport->role == DOP_CLIENT)]], [[code == 4001]])
+fault(7, "1009-ends-nothing", lossless, [[code == 1007 || code == 1009 ||]], [[code == 1007 ||]])
+fault(7, "1008-ends", lossless, [[code == 1007 || code == 1009 ||]], [[code == 1007 || code == 1008 || code == 1009 ||]])
+fault(7, "4400-ends-nothing", lossless, [[  if (code == 4400) return 1;
+]], "")
+fault(7, "stale-attempt-tried-on", lossless, [[  return code == 4409 || code == 4403;]], [[  return code == 4403;]])
+fault(7, "principal-tried-on", lossless, [[  return code == 4409 || code == 4403;]], [[  return code == 4409;]])
+fault(7, "any-4xxx-ends-an-attempt", lossless, [[  return code == 4409 || code == 4403;]], [[  return code >= 4000;]])
+fault(7, "early-1002-ends", lossless, [[  if (status == DOP_CONNECTED)
+    return code == 1002]], [[  return code == 1002]])
+fault(7, "malformed-is-4400", dialogue, [[  dop_node_part(n->socket, asked ? 4400 : 1008, "PROTOCOL", why);]],
+  [[  dop_node_part(n->socket, n->socket->lossless ? 4400 : 1008, "PROTOCOL", why);
+  (void)asked;]])
+fault(7, "violation-is-1008", lossless, [[  dop_node_part(n->socket, 4400, "PROTOCOL", why);]],
+  [[  dop_node_part(n->socket, 1008, "PROTOCOL", why);]])
+fault(7, "client-gives-up-after-violation", node, [[  if (closing || taken)]], [[  if (closing || code)]])
+
+-- 8. Window and tombstones.
+fault(8, "window-half", node, [[t->engine->now + window)) {]], [[t->engine->now + window / 2)) {]])
+fault(8, "window-runs-on", node, [[  dop_timers_disarm(&t->engine->timers, &holder->window);
+]], "")
+fault(8, "no-tombstones", node, [[  if (n->account && t->role == DOP_SERVER) dop_resume_bury(n);
+]], "")
+fault(8, "tombstone-of-what-was-told", resume, [[n->principal, a->received, a->ended);]],
+  [[n->principal, a->told, a->ended);]])
+fault(8, "tombstone-for-ever", tombs, [[    if (tomb->until <= now || ]], [[    (void)now;
+    if (]])
+fault(8, "tombstone-for-an-hour", tombs, [[  tomb->until = now + DOP_TOMB_MS;]], [[  tomb->until = now + DOP_TOMB_MS / 24;]])
+fault(8, "tombstones-unbounded", tombs, [[  if (t->at >= most) t->at = 0;
+]], "")
+fault(8, "newest-tombstone-goes", tombs, [[  if (t->at >= most) t->at = 0;]], [[  if (t->at >= most) t->at = most - 1;]])
+fault(8, "last-word-not-believed", resume, [[  a->settled = r->has_h && dop_lossless_settle(n, r->h) == 0;]],
+  [[  a->settled = 0;]])
+fault(8, "no-word-believed", resume, [[  a->settled = r->has_h && dop_lossless_settle(n, r->h) == 0;]],
+  [[  a->settled = !r->has_h || dop_lossless_settle(n, r->h) == 0;]])
+fault(8, "impossible-word-believed", resume, [[  a->settled = r->has_h && dop_lossless_settle(n, r->h) == 0;]],
+  [[  a->settled = r->has_h;
+  if (r->has_h) dop_lossless_settle(n, r->h);]])
+
+-- 9. The end, and what is handed back.
+fault(9, "end-waits-for-ever", lossless, [[                       engine(n)->now + n->transport->limits.close_timeout))]],
+  [[                       engine(n)->now + 10 * n->transport->limits.close_timeout))]])
+fault(9, "end-before-what-waits", lossless, [[  if (dop_lossless_pump(n, 1) == 0) {]], [[  if (n->socket) {]])
+fault(9, "end-settles-nothing", lossless, [[  a->settled = 1;
+  if (a->closing) {]], [[  if (a->closing) {]])
+fault(9, "bare-token-settles", lossless, [[    end_by(n, "peer"); /* it settles nothing */]],
+  [[    a->settled = 1;
+    end_by(n, "peer");]])
+fault(9, "sends-accepted-after-end", node, [[  if (n->account->closing) return DOP_SEND_CLOSED;
+]], "")
+fault(9, "end-overtakes-parked", lossless, [[    if (a->parked.count && !a->closing && dop_lossless_settle(n, r.h) == 0) {]],
+  [[    if (0) {]])
+fault(9, "parked-end-forgotten", lossless, [[      a->settled = 1;    /* whatever happens now */
+]], "")
+fault(9, "parked-delivered-after-end", lossless, [[    a->ended = 1;
+    dop_lossless_forget_parked(n);]], [[    a->ended = 1;]])
+fault(9, "end-by-application-ignored", resume, [[  if (r->by_application) {]], [[  if (0) {]])
+fault(9, "end-by-application-not-told", resume, [[n->principal, a->received, a->ended);]], [[n->principal, a->received, 0);]])
+fault(9, "this-socket's-is-written", node, [[(uint32_t)(n->account->written - n->account->acked);
+      ev->settled]], [[(uint32_t)(n->account->next - n->account->acked);
+      ev->settled]])
+fault(9, "all-undelivered", node, [[      ev->settled = n->account->settled;]], [[      ev->settled = 1;]])
+
+-- 10. Liveness and pausing.
+fault(10, "ping-waits-too-long", link, [[    arm(l, lim->ping_timeout);]], [[    arm(l, lim->ping_interval);]])
+fault(10, "bytes-are-no-life", link, [[  l->heard_at = engine(l)->now;
+  l->pinged = 0;
+  if (l->in.len == 0)]], [[  if (l->in.len == 0)]])
+fault(10, "never-given-up", link, [[  } else if (l->pinged) {
+    dop_link_lost]], [[  } else if (0) {
+    dop_link_lost]])
+fault(10, "acks-unheard-while-paused", link, [[  while (l->input && !dop_socket_stopped(s) && !engine(l)->first) {]],
+  [[  while (l->input && !s->paused && !engine(l)->first) {]])
+fault(10, "parked-one-too-many", lossless, [[q->count >= a->peer.max_messages ||]], [[q->count > a->peer.max_messages ||]])
+fault(10, "parked-bytes-unbounded", lossless, [[ || bytes > a->peer.max_bytes))]], [[))]])
+fault(10, "parked-out-of-order", lossless, [[  if (n->socket->paused || a->parked.count) {]], [[  if (n->socket->paused) {]],
+  { survives = "A link hands out everything that is parked before it parses on, so the second test never decides." })
+fault(10, "crammed-never", lossless, [[    n->socket->crammed = 1;
+]], "")
+fault(10, "crammed-for-ever", lossless, [[  if (!a->parked.count) n->socket->crammed = 0;
+]], "")
+
+-- 11. Abuse.
+fault(11, "any-number-of-resumptions", resume, [[  if (newcomer->asked || (holder && !a)) {]], [[  if (holder && !a) {]])
+fault(11, "stuck-for-ever", resume, [[ || is_stuck(a, h)) {]], [[) {]])
+fault(11, "stuck-once-more", resume, [[  return a->stuck >= STUCK_MOST;]], [[  return a->stuck > STUCK_MOST;]])
+fault(11, "idle-is-stuck", resume, [[  int moves = h != a->acked || a->written == a->acked;]], [[  int moves = h != a->acked;]])
+fault(11, "messages-move-nothing", lossless, [[  a->stuck = 0;
+  a->received++;]], [[  a->received++;]])
+fault(11, "acks-move-nothing", lossless, [[  if (h != a->acked) a->stuck = 0;
+]], "")
+fault(11, "one-detached-too-few", node, [[(t->detached_count > t->limits.max_detached ||]], [[(t->detached_count >= t->limits.max_detached ||]])
+fault(11, "newest-evicted", node, [[    dop_node_end(t->detached.first, 1000, "evicted");]], [[    dop_node_end(t->detached.last, 1000, "evicted");]])
+fault(11, "detached-sends-not-counted", node, [[    t->detached_bytes += size;
+]], "")
+
+-- 12. Principal.
+fault(12, "any-principal-resumes", resume, [[  } else if (!dop_node_same_principal(holder, newcomer)) {]], [[  } else if (0) {]])
+fault(12, "nobody-is-anybody", resume, [[  if (!a->principal || !b->principal) return a->principal == b->principal;]],
+  [[  if (!a->principal || !b->principal) return 1;]])
+fault(12, "principal-by-prefix", resume, [[  return dop_token_is(a->principal, b->principal->text, b->principal->len);]],
+  [[  return dop_token_mirrors(a->principal, b->principal->text, b->principal->len);]])
+fault(12, "thief-ends-the-session", resume, [[    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");]],
+  [[    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");
+    dop_node_end(holder, 4403, "protocol");]])
+fault(12, "thief's-attempt-counts", resume, [[    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");]],
+  [[    a->attempt = n;
+    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");]])
+fault(12, "tombstone-for-anybody", tombs, [[    if (tomb->until <= now || tomb->principal[0] != who[0] || tomb->principal[1] != who[1])]],
+  [[    if (tomb->until <= now)]])
+fault(12, "tombstone-without-principal", resume, [[n->principal, a->received, a->ended);]], [[NULL, a->received, a->ended);]])
+fault(12, "any-principal-resumes-plain", dialogue, [[  else if (holder && !dop_node_same_principal(holder, n))]], [[  else if (0)]])
+
+-- The grammar, the limits, the dialects.
+fault("wire", "limits-twice", lossless, [[  if (a->heard_limits) {]], [[  if (0) {]])
+fault("wire", "window-shrinks", lossless, [[ || l->window_ms < a->peer.window_ms ||]], [[ ||]])
+fault("wire", "messages-shrink", lossless, [[             l->max_messages < a->peer.max_messages ||]], "")
+fault("wire", "nothing-taken", lossless, [[             !l->max_message || !l->max_messages) {]], [[             !l->max_message) {]])
+fault("wire", "leading-zeros", r1, [[  if (r->at == from || (*from == '0' && r->at - from > 1)) return 0;]], [[  if (r->at == from) return 0;]])
+fault("wire", "no-digits", r1, [[  if (r->at == from || (*from]], [[  if ((*from]])
+fault("wire", "2^53", r1, [[    if (v > DOP_R1_MOST) return 0;]], [[    if (v > DOP_R1_MOST + 1) return 0;]])
+fault("wire", "rest-ignored", r1, [[body(&r, *r.at++, m) || !ended(&r)) {]], [[body(&r, *r.at++, m)) {]])
+fault("wire", "token-not-escaped", lossless, [[(m->len && m->data[0] == DOP_R1_MARK) || dop_token_is(n->token, m->data, m->len));]],
+  [[(m->len && m->data[0] == DOP_R1_MARK));]])
+fault("wire", "acked-again", lossless, [[  if (h < a->acked || h > a->written) return -1;
+  if (h != a->acked) a->stuck]], [[  if (h > a->written) return -1;
+  if (h != a->acked) a->stuck]])
+fault("wire", "plain-token-on-lossless", dialogue, [[  else if (holder && (holder->account || n->socket->lossless))]],
+  [[  else if (holder && holder->account && !n->socket->lossless)]])
+fault("wire", "lossless-session-goes-on-plain", dialogue, [[    dop_node_end(n, 1000, "unknown");
+  }
+  if (fresh->status]], [[    dop_node_end(n, 1000, "local");
+  }
+  if (fresh->status]])
+
+-- Plain DOP.
+fault("plain", "echo-accepted", dialogue, [[  if (dop_token_mirrors(n->token ? n->token : n->local, m->data, m->len)) {]], [[  if (0) {]])
+fault("plain", "probe-forgotten-at-once", claim, [[  if (e->now >= p->begun + PROBE_SPACING ||]], [[  if (1 || e->now >= p->begun + PROBE_SPACING ||]])
+fault("plain", "merge-unordered", "session/token.c", [[  if (memcmp(a->text, b->text, len) > 0) {]], [[  if (0) {]])
+fault("plain", "token-sendable", node, [[  if (kind == DOP_TEXT && dop_token_is(n->token, data, len)) return DOP_SEND_RESERVED;
+]], "")
+fault("plain", "queue-overtaken", node, [[  if (!n->queue.count && dop_node_takes_more(n))]], [[  if (dop_node_takes_more(n))]])
+
+return list

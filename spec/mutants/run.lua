@@ -1,0 +1,185 @@
+--- Puts small faults into the machine, one at a time, and shows that a test sees each.
+--
+--   lua5.4 spec/mutants/run.lua        all of list.lua, two at a time: a line for each, then the figures
+--   lua5.4 spec/mutants/run.lua N      the N-th alone
+--
+-- In this order: the named schedule that must see it, when the list says which; all named schedules;
+-- random ones of both dialects; then, with a core of its own, the specs of the machine. Whatever sees
+-- the fault first is told. A process that hangs or dies has seen it. Everything is built below
+-- build/mutants; the objects without a fault are built once.
+
+local ROOT = "build/mutants"
+local OBJECTS = "build/lua5.4-mutants"
+local FLAGS = "-O1"
+local CC = (os.getenv("CC") or "cc") .. " -std=gnu11 -fPIC -fvisibility=hidden -Icsrc -I/usr/include/lua5.4 " .. FLAGS
+local SPECS = { "spec/session", "spec/lua/lossless_spec.lua", "spec/lua/limits_spec.lua", "spec/regress" }
+
+local list = dofile("spec/mutants/list.lua")
+
+local function fail(text, ...)
+  io.stderr:write("mutants: ", text:format(...), "\n")
+  os.exit(2)
+end
+
+local function read(path)
+  local f = io.open(path, "rb") or fail("%s cannot be read", path)
+  local text = f:read("a")
+  f:close()
+  return text
+end
+
+local function write(path, text)
+  local f = assert(io.open(path, "wb"))
+  assert(f:write(text))
+  f:close()
+end
+
+-- Whether a shell command ended with 0.
+local function run(command, ...) return (os.execute(command:format(...))) end
+
+local function lines_of(command)
+  local p, all = assert(io.popen(command)), {}
+  for line in p:lines() do all[#all + 1] = line end
+  p:close()
+  return all
+end
+
+-- The file with its fault. The text that it replaces must stand there once: a list that no longer fits
+-- its source proves nothing.
+local function with_fault(m)
+  local source = read(m.file)
+  local from, to = source:find(m.from, 1, true)
+  if not from then fail("%s: its text is not in %s", m.name, m.file) end
+  if source:find(m.from, from + 1, true) then fail("%s: its text is in %s more than once", m.name, m.file) end
+  return source:sub(1, from - 1) .. m.to .. source:sub(to + 1)
+end
+
+local function check_list()
+  local names = {}
+  for _, m in ipairs(list) do
+    if names[m.name] then fail("%s is in the list twice", m.name) end
+    names[m.name] = true
+    with_fault(m)
+  end
+end
+
+-- The objects of a folder list, with the faulty one in the place of its original.
+local function objects(dir, m, folders)
+  local all = {}
+  for _, folder in ipairs(folders) do
+    for _, path in ipairs(lines_of("ls csrc/" .. folder .. "/*.c")) do
+      if path ~= "csrc/bind/uv.c" then
+        all[#all + 1] = m and path == m.file and dir .. "/fault.o" or OBJECTS .. path:sub(5, -2) .. "o"
+      end
+    end
+  end
+  return table.concat(all, " ")
+end
+
+local CORE = { "base", "session", "ws", "link", "inproc", "bind" }
+local SIM = { "base", "session", "ws", "link", "sim" }
+
+
+local function specs_see(dir, m)
+  run("mkdir -p %s/dop && cp %s/dop/uv.so %s/dop/", dir, OBJECTS, dir)
+  if not run("%s -shared -o %s/dop/core.so %s -lm", CC, dir, objects(dir, m, CORE)) then fail("%s: no core", m.name) end
+  for _, file in ipairs(lines_of("find " .. table.concat(SPECS, " ") .. " -name '*_spec.lua' | sort")) do
+    local paths = ("LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='%s/?.so;;' LUA=lua5.4"):format(dir)
+    if not run("%s timeout -k 2 100 busted --lua=lua5.4 %s >%s/specs 2>&1 </dev/null", paths, file, dir) then
+      return file
+    end
+  end
+end
+
+-- Who sees the fault first: "named", "random", "specs" or "nobody", and which of them.
+local function try(m, dir)
+  local sim = dir .. "/sim"
+  if m.schedule then
+    if run("timeout -k 2 30 %s --named %s >%s/named 2>&1", sim, m.schedule, dir) then return "missed", m.schedule end
+    return "named", m.schedule
+  end
+  if not run("timeout -k 2 30 %s --named >%s/named 2>&1", sim, dir) then
+    local which = {}
+    for name in read(dir .. "/named"):gmatch("FAILED  (%S+)") do which[#which + 1] = name end
+    if #which > 3 then which = { which[1], which[2], which[3], "..." } end
+    return "named", #which > 0 and table.concat(which, " ") or "it died"
+  end
+  for _, flags in ipairs { "--brief", "--plain --brief" } do
+    if not run("timeout -k 2 60 %s %s 5000 1 >%s/random 2>&1", sim, flags, dir) then return "random", flags end
+  end
+  local file = specs_see(dir, m)
+  if file then return "specs", file end
+  return "nobody", m.survives or "and the list does not say why"
+end
+
+local function one(i)
+  local m = list[i] or fail("there is no number %d", i)
+  local dir = ("%s/%d"):format(ROOT, i)
+  run("rm -rf %s && mkdir -p %s", dir, dir)
+  write(dir .. "/fault.c", with_fault(m))
+  if not run("%s -c -o %s/fault.o %s/fault.c", CC, dir, dir) then fail("%s does not compile", m.name) end
+  if not run("%s -o %s/sim %s", CC, dir, objects(dir, m, SIM)) then fail("%s does not link", m.name) end
+  local who, which = try(m, dir)
+  print(("%-8s %-9s %-34s %s"):format(who, m.point, m.name, which))
+  run("rm -rf %s", dir)
+  write(("%s/%d.result"):format(ROOT, i), who)
+end
+
+local function build()
+  local made = run("make --no-print-directory -s modules %s/sim LUA=lua5.4 KIND=-mutants SIM=%s/sim CFLAGS=%s >/dev/null",
+    ROOT, ROOT, FLAGS)
+  if not made then fail("the machine itself does not build") end
+  -- A machine without a fault must pass, or every fault would seem to be seen.
+  for _, what in ipairs { "--named", "--brief 5000 1", "--plain --brief 5000 1" } do
+    if not run("%s/sim %s >%s/log 2>&1", ROOT, what, ROOT) then fail("without a fault: sim %s fails", what) end
+  end
+  local dir = ROOT .. "/none"
+  run("mkdir -p %s", dir)
+  local file = specs_see(dir)
+  if file then fail("without a fault: %s fails", file) end
+end
+
+local function summary()
+  local points, order, all = {}, {}, { n = 0 }
+  local wrong = 0
+  for i, m in ipairs(list) do
+    local p = points[m.point]
+    if not p then
+      p = { n = 0 }
+      points[m.point], order[#order + 1] = p, m.point
+    end
+    local who = read(("%s/%d.result"):format(ROOT, i))
+    for _, t in ipairs { p, all } do
+      t.n = t.n + 1
+      t[who] = (t[who] or 0) + 1
+    end
+    if who == "missed" or (who == "nobody" and not m.survives) then wrong = wrong + 1 end
+    if who ~= "nobody" and m.survives then
+      print(("%s: the list says that it survives"):format(m.name))
+      wrong = wrong + 1
+    end
+  end
+  print("\npoint     faults   named  random   specs  nobody")
+  for _, name in ipairs(order) do
+    local p = points[name]
+    print(("%-9s %6d  %6d  %6d  %6d  %6d"):format(name, p.n, p.named or 0, p.random or 0, p.specs or 0, p.nobody or 0))
+    if math.type(name) == "integer" and p.n < 3 then
+      print("  fewer than three faults")
+      wrong = wrong + 1
+    end
+  end
+  local sim = (all.named or 0) + (all.random or 0)
+  local seen, alone = 100 * (sim + (all.specs or 0)) / all.n, 100 * sim / all.n
+  print(("%d faults: %.1f %% seen (95 wanted), %.1f %% by the simulator alone (80 wanted)"):format(all.n, seen, alone))
+  return wrong == 0 and seen >= 95 and alone >= 80
+end
+
+if arg[1] then
+  one(tonumber(arg[1]))
+else
+  check_list()
+  run("mkdir -p %s && rm -f %s/*.result", ROOT, ROOT)
+  build()
+  if not run("seq %d | xargs -P 2 -I{} lua5.4 spec/mutants/run.lua {}", #list) then os.exit(1) end
+  os.exit(summary() and 0 or 1)
+end
