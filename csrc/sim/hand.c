@@ -78,6 +78,12 @@ void hand_serve(struct dop_link *l) {
     feed(h); /* it reads again */
 }
 
+void hand_read(struct hand *h) {
+  h->slow = 0;
+  if (h->link) dop_socket_mark_dirty(&h->link->socket);
+  stage_turn(h->stage);
+}
+
 void hand_lose(struct hand *h) {
   if (h->link) dop_link_lost(h->link, "ECONNRESET", "connection reset by peer");
   stage_turn(h->stage);

@@ -72,6 +72,9 @@ void hand_say_long(struct hand *h, size_t len);
 void hand_cork(struct hand *h);
 void hand_give(struct hand *h);
 
+/* A slow hand takes what waited. */
+void hand_read(struct hand *h);
+
 /* The socket fails at the real end. */
 void hand_lose(struct hand *h);
 

@@ -6,7 +6,7 @@
 
 static const struct named *const lists[] = {
     named_counterexamples, named_wire, named_account, named_resume, named_gone,
-    named_client,          named_ends};
+    named_client,          named_ends, named_plain};
 
 /* The stage is static: what a jump out of the middle of a schedule leaves is well defined. */
 static int run_one(const struct named *n) {

@@ -13,7 +13,7 @@ struct named {
 
 /* One list a file, each with an end mark. */
 extern const struct named named_counterexamples[], named_wire[], named_account[], named_resume[],
-    named_gone[], named_client[], named_ends[];
+    named_gone[], named_client[], named_ends[], named_plain[];
 
 /* Runs all of them, or the one of that name, and prints a line for each. Returns how many failed,
  * -1 when there is none of that name. */

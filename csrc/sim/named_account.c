@@ -246,6 +246,11 @@ static void crammed(struct stage *w) {
   stage_pause(w, server_node(w), 0);
   stage_wait(w, 1000);
   CHECK(w, server_node(w)->account->received == 50);
+  /* Pausing again, it hears what is no data as before. */
+  stage_send(w, server_node(w), "mine");
+  stage_pause(w, server_node(w), 1);
+  hand_say(h, "^a1");
+  CHECK(w, dop_node_unacked(server_node(w)) == 0);
 }
 
 /* What a slow socket did not take the second time was on the wire the first time: nobody knows

@@ -33,6 +33,20 @@ static void says_what_waits(struct stage *w) {
   SILENT(h);
 }
 
+/* Also what the socket had not taken. */
+static void slow_end(struct stage *w) {
+  struct hand *h = hand_session(w);
+  struct dop_node *n = server_node(w);
+  h->slow = 1;
+  for (int i = 0; i < 4; i++) stage_send_long(w, n, 50000);
+  stage_disconnect(w, n);
+  hand_read(h);
+  for (int i = 0; i < 4; i++) HEARS(h, "50000 bytes");
+  HEARS(h, "^d0");
+  hand_say(h, "^d4");
+  TOLD(w, SERVER, "close 1000, disconnect local");
+}
+
 static void unanswered(struct stage *w) {
   struct hand *h = hand_session(w);
   stage_send(w, server_node(w), "one");
@@ -151,6 +165,7 @@ const struct named named_ends[] = {
     {"end", "an end settles what the peer delivered, and is answered with an end", settles_both},
     {"end-last", "what waits is written before the end, nothing is accepted after it",
      says_what_waits},
+    {"end-slow", "so is what a slow socket had not taken", slow_end},
     {"end-late", "an end without an answer leaves what is open unknown after 5 s", unanswered},
     {"end-lost", "so does the loss of the socket, whatever its code", lost_while_closing},
     {"end-crossed", "two ends that cross are not answered", both_at_once},

@@ -51,7 +51,8 @@ fault(5, "half-not-kept", resume, [[  dop_node_end(n, 1000, "unknown");
   fresh->remote = NULL;
   fresh->status = DOP_OPEN;
   if (dop_node_say]], { schedule = "V7" })
-fault(5, "fresh-half-once", resume, [[  if (dop_node_say(fresh, fresh->local) == 0) dop_node_say(fresh, fresh->local);]],
+fault(5, "fresh-half-once", resume,
+  [[  if (dop_node_say(fresh, fresh->local) == 0) dop_node_say(fresh, fresh->local);]],
   [[  dop_node_say(fresh, fresh->local);]], { schedule = "V7" })
 fault(5, "old-socket-heard-on", node, [[  if (n->account) dop_lossless_forget_parked(n);
   dop_node_ref(n);]], [[  dop_node_ref(n);]], { schedule = "V8" })
@@ -76,10 +77,8 @@ fault("plain", "any-pong-answers", claim, [[|| len != DOP_PROBE_LEN || memcmp(pa
   [[) return;
   (void)payload;
   (void)len;]], { schedule = "P3" })
-fault("plain", "data-answers-probe", dialogue,
-  [[    if (m->kind != DOP_TEXT || !dop_token_is(n->token, m->data, m->len)) return 1;]],
-  [[    if (n->probe) dop_node_pong(s, (const char *)n->probe + sizeof(struct dop_timer) + 24, DOP_PROBE_LEN);
-    if (m->kind != DOP_TEXT || !dop_token_is(n->token, m->data, m->len)) return 1;]], { schedule = "P3" })
+fault("plain", "shorter-pong-answers", claim, [[|| len != DOP_PROBE_LEN || memcmp(]],
+  [[|| len > DOP_PROBE_LEN || memcmp(]], { schedule = "P3" })
 
 -- 1. Counting in one place.
 fault(1, "instructions-counted", lossless, [[    hear_ack(n, r.h);
@@ -116,20 +115,23 @@ fault(2, "no-ack-before-end", node, [[  if (n->account && s) dop_lossless_acknow
 fault(2, "no-ack-before-close", node, [[  if (s->node && s->node->account) dop_lossless_acknowledge(s->node);]], "")
 
 -- 3. Bounds.
-fault(3, "one-message-too-many", node, [[n->queue.count >= l->queue_messages ||]], [[n->queue.count > l->queue_messages ||]])
+fault(3, "one-message-too-many", node, [[n->queue.count >= l->queue_messages ||]],
+  [[n->queue.count > l->queue_messages ||]])
 fault(3, "bytes-unbounded", node, [[ || dop_queue_size(&n->queue) + size > l->queue_bytes)) {]], [[)) {]])
 fault(3, "overhead-not-counted", node, [[  size_t size = len + DOP_QUEUE_OVERHEAD;]], [[  size_t size = len;]])
 fault(3, "empty-queue-refuses", node, [[  if (n->queue.count &&
       (n->queue.count]], [[  if ((n->queue.count]])
 fault(3, "drain-never-told", lossless, [[  dop_node_check_drain(n);
   return 0;]], [[  return 0;]])
-fault(3, "drain-told-at-once", node, [[  if (n->queue.count > l->queue_messages / 2 ||]], [[  if (n->queue.count > l->queue_messages ||]])
+fault(3, "drain-told-at-once", node, [[  if (n->queue.count > l->queue_messages / 2 ||]],
+  [[  if (n->queue.count > l->queue_messages ||]])
 fault(3, "too-large-accepted", node, [[  if (len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
 ]], "")
 fault(3, "unknown-limit-larger", lossless, [[#define UNKNOWN_MESSAGE 65536]], [[#define UNKNOWN_MESSAGE 65537]])
 fault(3, "escape-has-no-room", link, [[most + DOP_R1_ESCAPE < EARLY_MAX ? EARLY_MAX : most + DOP_R1_ESCAPE;]],
   [[most < EARLY_MAX ? EARLY_MAX : most;]])
-fault(3, "escape-room-taken-for-data", lossless, [[  if (m->len > n->transport->limits.max_message) {]], [[  if (0) {]])
+fault(3, "escape-room-taken-for-data", lossless, [[  if (m->len > n->transport->limits.max_message) {]],
+  [[  if (0) {]])
 
 -- 4. The server resumes.
 fault(4, "stale-attempt-accepted", resume, [[} else if (n <= a->attempt) {]], [[} else if (n < a->attempt) {]])
@@ -158,7 +160,8 @@ fault(4, "takeover-tells-nothing", resume, [[  if (dop_lossless_settle(holder, h
   a->in_hand = 0;]])
 fault(4, "takeover-keeps-in-hand", resume, [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
   a->in_hand = 0;]], [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */]])
-fault(4, "takeover-settles-nothing", resume, [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
+fault(4, "takeover-settles-nothing", resume,
+  [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
 ]], "")
 fault(4, "not-rewound", lossless, [[  dop_queue_rewind(&n->queue);
   return dop_node_say_text]], [[  return dop_node_say_text]])
@@ -199,7 +202,8 @@ fault(6, "confirmed-without-connect", node, [[  if (n->connected) {
 fault(6, "no-tombstone-for-half", node, [[  if (n->account && t->role == DOP_SERVER) dop_resume_bury(n);]],
   [[  if (n->account && n->connected && t->role == DOP_SERVER) dop_resume_bury(n);]])
 fault(6, "unconfirmed-session-ends", resume, [[  if (!n->connected && !r->by_application) {]], [[  if (0) {]])
-fault(6, "equal-token-accepted", dialogue, [[  if (token && is_taken(n, token)) {]], [[  if (0 && is_taken(n, token)) {]])
+fault(6, "equal-token-accepted", dialogue, [[  if (token && is_taken(n, token)) {]],
+  [[  if (0 && is_taken(n, token)) {]])
 fault(6, "unconfirmed-half-said-once", resume,
   [[  if (dop_resume_let_go(n) == 0 && dop_node_say(n, n->local) == 0) dop_node_say(n, n->local);]],
   [[  if (dop_resume_let_go(n) == 0) dop_node_say(n, n->local);]])
@@ -209,7 +213,8 @@ fault(7, "4001-ends-nothing", lossless, [[ ||
            (code == 4001 && n->transport->role == DOP_CLIENT);]], [[;]])
 fault(7, "4001-ends-the-server's", lossless, [[(code == 4001 && n->transport->role == DOP_CLIENT)]], [[code == 4001]])
 fault(7, "1009-ends-nothing", lossless, [[code == 1007 || code == 1009 ||]], [[code == 1007 ||]])
-fault(7, "1008-ends", lossless, [[code == 1007 || code == 1009 ||]], [[code == 1007 || code == 1008 || code == 1009 ||]])
+fault(7, "1008-ends", lossless, [[code == 1007 || code == 1009 ||]],
+  [[code == 1007 || code == 1008 || code == 1009 ||]])
 fault(7, "4400-ends-nothing", lossless, [[  if (code == 4400) return 1;
 ]], "")
 fault(7, "stale-attempt-tried-on", lossless, [[  return code == 4409 || code == 4403;]], [[  return code == 4403;]])
@@ -234,10 +239,12 @@ fault(8, "tombstone-of-what-was-told", resume, [[n->principal, a->received, a->e
   [[n->principal, a->told, a->ended);]])
 fault(8, "tombstone-for-ever", tombs, [[    if (tomb->until <= now || ]], [[    (void)now;
     if (]])
-fault(8, "tombstone-for-an-hour", tombs, [[  tomb->until = now + DOP_TOMB_MS;]], [[  tomb->until = now + DOP_TOMB_MS / 24;]])
+fault(8, "tombstone-for-an-hour", tombs, [[  tomb->until = now + DOP_TOMB_MS;]],
+  [[  tomb->until = now + DOP_TOMB_MS / 24;]])
 fault(8, "tombstones-unbounded", tombs, [[  if (t->at >= most) t->at = 0;
 ]], "")
-fault(8, "newest-tombstone-goes", tombs, [[  if (t->at >= most) t->at = 0;]], [[  if (t->at >= most) t->at = most - 1;]])
+fault(8, "newest-tombstone-goes", tombs, [[  if (t->at >= most) t->at = 0;]],
+  [[  if (t->at >= most) t->at = most - 1;]])
 fault(8, "last-word-not-believed", resume, [[  a->settled = r->has_h && dop_lossless_settle(n, r->h) == 0;]],
   [[  a->settled = 0;]])
 fault(8, "no-word-believed", resume, [[  a->settled = r->has_h && dop_lossless_settle(n, r->h) == 0;]],
@@ -247,7 +254,8 @@ fault(8, "impossible-word-believed", resume, [[  a->settled = r->has_h && dop_lo
   if (r->has_h) dop_lossless_settle(n, r->h);]])
 
 -- 9. The end, and what is handed back.
-fault(9, "end-waits-for-ever", lossless, [[                       engine(n)->now + n->transport->limits.close_timeout))]],
+fault(9, "end-waits-for-ever", lossless,
+  [[                       engine(n)->now + n->transport->limits.close_timeout))]],
   [[                       engine(n)->now + 10 * n->transport->limits.close_timeout))]])
 fault(9, "end-before-what-waits", lossless, [[  if (dop_lossless_pump(n, 1) == 0) {]], [[  if (n->socket) {]])
 fault(9, "end-settles-nothing", lossless, [[  a->settled = 1;
@@ -257,14 +265,16 @@ fault(9, "bare-token-settles", lossless, [[    end_by(n, "peer"); /* it settles 
     end_by(n, "peer");]])
 fault(9, "sends-accepted-after-end", node, [[  if (n->account->closing) return DOP_SEND_CLOSED;
 ]], "")
-fault(9, "end-overtakes-parked", lossless, [[    if (a->parked.count && !a->closing && dop_lossless_settle(n, r.h) == 0) {]],
+fault(9, "end-overtakes-parked", lossless,
+  [[    if (a->parked.count && !a->closing && dop_lossless_settle(n, r.h) == 0) {]],
   [[    if (0) {]])
 fault(9, "parked-end-forgotten", lossless, [[      a->settled = 1;    /* whatever happens now */
 ]], "")
 fault(9, "parked-delivered-after-end", lossless, [[    a->ended = 1;
     dop_lossless_forget_parked(n);]], [[    a->ended = 1;]])
 fault(9, "end-by-application-ignored", resume, [[  if (r->by_application) {]], [[  if (0) {]])
-fault(9, "end-by-application-not-told", resume, [[n->principal, a->received, a->ended);]], [[n->principal, a->received, 0);]])
+fault(9, "end-by-application-not-told", resume, [[n->principal, a->received, a->ended);]],
+  [[n->principal, a->received, 0);]])
 fault(9, "this-socket's-is-written", node, [[(uint32_t)(n->account->written - n->account->acked);
       ev->settled]], [[(uint32_t)(n->account->next - n->account->acked);
       ev->settled]])
@@ -280,9 +290,11 @@ fault(10, "never-given-up", link, [[  } else if (l->pinged) {
     dop_link_lost]])
 fault(10, "acks-unheard-while-paused", link, [[  while (l->input && !dop_socket_stopped(s) && !engine(l)->first) {]],
   [[  while (l->input && !s->paused && !engine(l)->first) {]])
-fault(10, "parked-one-too-many", lossless, [[q->count >= a->peer.max_messages ||]], [[q->count > a->peer.max_messages ||]])
+fault(10, "parked-one-too-many", lossless, [[q->count >= a->peer.max_messages ||]],
+  [[q->count > a->peer.max_messages ||]])
 fault(10, "parked-bytes-unbounded", lossless, [[ || bytes > a->peer.max_bytes))]], [[))]])
-fault(10, "parked-out-of-order", lossless, [[  if (n->socket->paused || a->parked.count) {]], [[  if (n->socket->paused) {]],
+fault(10, "parked-out-of-order", lossless, [[  if (n->socket->paused || a->parked.count) {]],
+  [[  if (n->socket->paused) {]],
   { survives = "A link hands out everything that is parked before it parses on, so the second test never decides." })
 fault(10, "crammed-never", lossless, [[    n->socket->crammed = 1;
 ]], "")
@@ -290,46 +302,60 @@ fault(10, "crammed-for-ever", lossless, [[  if (!a->parked.count) n->socket->cra
 ]], "")
 
 -- 11. Abuse.
-fault(11, "any-number-of-resumptions", resume, [[  if (newcomer->asked || (holder && !a)) {]], [[  if (holder && !a) {]])
+fault(11, "any-number-of-resumptions", resume, [[  if (newcomer->asked || (holder && !a)) {]],
+  [[  if (holder && !a) {]])
 fault(11, "stuck-for-ever", resume, [[ || is_stuck(a, h)) {]], [[) {]])
 fault(11, "stuck-once-more", resume, [[  return a->stuck >= STUCK_MOST;]], [[  return a->stuck > STUCK_MOST;]])
-fault(11, "idle-is-stuck", resume, [[  int moves = h != a->acked || a->written == a->acked;]], [[  int moves = h != a->acked;]])
+fault(11, "idle-is-stuck", resume, [[  int moves = h != a->acked || a->written == a->acked;]],
+  [[  int moves = h != a->acked;]])
 fault(11, "messages-move-nothing", lossless, [[  a->stuck = 0;
   a->received++;]], [[  a->received++;]])
 fault(11, "acks-move-nothing", lossless, [[  if (h != a->acked) a->stuck = 0;
 ]], "")
-fault(11, "one-detached-too-few", node, [[(t->detached_count > t->limits.max_detached ||]], [[(t->detached_count >= t->limits.max_detached ||]])
-fault(11, "newest-evicted", node, [[    dop_node_end(t->detached.first, 1000, "evicted");]], [[    dop_node_end(t->detached.last, 1000, "evicted");]])
+fault(11, "one-detached-too-few", node, [[(t->detached_count > t->limits.max_detached ||]],
+  [[(t->detached_count >= t->limits.max_detached ||]])
+fault(11, "newest-evicted", node, [[    dop_node_end(t->detached.first, 1000, "evicted");]],
+  [[    dop_node_end(t->detached.last, 1000, "evicted");]])
 fault(11, "detached-sends-not-counted", node, [[    t->detached_bytes += size;
 ]], "")
 
 -- 12. Principal.
-fault(12, "any-principal-resumes", resume, [[  } else if (!dop_node_same_principal(holder, newcomer)) {]], [[  } else if (0) {]])
+fault(12, "any-principal-resumes", resume, [[  } else if (!dop_node_same_principal(holder, newcomer)) {]],
+  [[  } else if (0) {]])
 fault(12, "nobody-is-anybody", resume, [[  if (!a->principal || !b->principal) return a->principal == b->principal;]],
   [[  if (!a->principal || !b->principal) return 1;]])
-fault(12, "principal-by-prefix", resume, [[  return dop_token_is(a->principal, b->principal->text, b->principal->len);]],
+fault(12, "principal-by-prefix", resume,
+  [[  return dop_token_is(a->principal, b->principal->text, b->principal->len);]],
   [[  return dop_token_mirrors(a->principal, b->principal->text, b->principal->len);]])
-fault(12, "thief-ends-the-session", resume, [[    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");]],
+fault(12, "thief-ends-the-session", resume,
+  [[    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");]],
   [[    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");
     dop_node_end(holder, 4403, "protocol");]])
-fault(12, "thief's-attempt-counts", resume, [[    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");]],
+fault(12, "thief's-attempt-counts", resume,
+  [[    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");]],
   [[    a->attempt = n;
     dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");]])
-fault(12, "tombstone-for-anybody", tombs, [[    if (tomb->until <= now || tomb->principal[0] != who[0] || tomb->principal[1] != who[1])]],
+fault(12, "tombstone-for-anybody", tombs,
+  [[    if (tomb->until <= now || tomb->principal[0] != who[0] || tomb->principal[1] != who[1])]],
   [[    if (tomb->until <= now)]])
-fault(12, "tombstone-without-principal", resume, [[n->principal, a->received, a->ended);]], [[NULL, a->received, a->ended);]])
-fault(12, "any-principal-resumes-plain", dialogue, [[  else if (holder && !dop_node_same_principal(holder, n))]], [[  else if (0)]])
+fault(12, "tombstone-without-principal", resume, [[n->principal, a->received, a->ended);]],
+  [[NULL, a->received, a->ended);]])
+fault(12, "any-principal-resumes-plain", dialogue, [[  else if (holder && !dop_node_same_principal(holder, n))]],
+  [[  else if (0)]])
 
 -- The grammar, the limits, the dialects.
 fault("wire", "limits-twice", lossless, [[  if (a->heard_limits) {]], [[  if (0) {]])
 fault("wire", "window-shrinks", lossless, [[ || l->window_ms < a->peer.window_ms ||]], [[ ||]])
 fault("wire", "messages-shrink", lossless, [[             l->max_messages < a->peer.max_messages ||]], "")
-fault("wire", "nothing-taken", lossless, [[             !l->max_message || !l->max_messages) {]], [[             !l->max_message) {]])
-fault("wire", "leading-zeros", r1, [[  if (r->at == from || (*from == '0' && r->at - from > 1)) return 0;]], [[  if (r->at == from) return 0;]])
+fault("wire", "nothing-taken", lossless, [[             !l->max_message || !l->max_messages) {]],
+  [[             !l->max_message) {]])
+fault("wire", "leading-zeros", r1, [[  if (r->at == from || (*from == '0' && r->at - from > 1)) return 0;]],
+  [[  if (r->at == from) return 0;]])
 fault("wire", "no-digits", r1, [[  if (r->at == from || (*from]], [[  if ((*from]])
 fault("wire", "2^53", r1, [[    if (v > DOP_R1_MOST) return 0;]], [[    if (v > DOP_R1_MOST + 1) return 0;]])
 fault("wire", "rest-ignored", r1, [[body(&r, *r.at++, m) || !ended(&r)) {]], [[body(&r, *r.at++, m)) {]])
-fault("wire", "token-not-escaped", lossless, [[(m->len && m->data[0] == DOP_R1_MARK) || dop_token_is(n->token, m->data, m->len));]],
+fault("wire", "token-not-escaped", lossless,
+  [[(m->len && m->data[0] == DOP_R1_MARK) || dop_token_is(n->token, m->data, m->len));]],
   [[(m->len && m->data[0] == DOP_R1_MARK));]])
 fault("wire", "acked-again", lossless, [[  if (h < a->acked || h > a->written) return -1;
   if (h != a->acked) a->stuck]], [[  if (h > a->written) return -1;
@@ -343,11 +369,22 @@ fault("wire", "lossless-session-goes-on-plain", dialogue, [[    dop_node_end(n, 
   if (fresh->status]])
 
 -- Plain DOP.
-fault("plain", "echo-accepted", dialogue, [[  if (dop_token_mirrors(n->token ? n->token : n->local, m->data, m->len)) {]], [[  if (0) {]])
-fault("plain", "probe-forgotten-at-once", claim, [[  if (e->now >= p->begun + PROBE_SPACING ||]], [[  if (1 || e->now >= p->begun + PROBE_SPACING ||]])
+fault("plain", "echo-accepted", dialogue,
+  [[  if (dop_token_mirrors(n->token ? n->token : n->local, m->data, m->len)) {]],
+  [[  if (0) {]])
+fault("plain", "probe-forgotten-at-once", claim, [[  if (e->now >= p->begun + PROBE_SPACING ||]],
+  [[  if (1 || e->now >= p->begun + PROBE_SPACING ||]])
 fault("plain", "merge-unordered", "session/token.c", [[  if (memcmp(a->text, b->text, len) > 0) {]], [[  if (0) {]])
-fault("plain", "token-sendable", node, [[  if (kind == DOP_TEXT && dop_token_is(n->token, data, len)) return DOP_SEND_RESERVED;
+fault("plain", "token-sendable", node,
+  [[  if (kind == DOP_TEXT && dop_token_is(n->token, data, len)) return DOP_SEND_RESERVED;
 ]], "")
-fault("plain", "queue-overtaken", node, [[  if (!n->queue.count && dop_node_takes_more(n))]], [[  if (dop_node_takes_more(n))]])
+fault("plain", "queue-stays", node, [[  if (dop_node_say(holder, holder->token) == 0) dop_node_pump(holder);]],
+  [[  dop_node_say(holder, holder->token);]])
+fault("plain", "second-half-any", dialogue, [[  if (dop_token_is(n->remote, m->data, m->len)) {
+    connect_node(n);]], [[  if (m->len == n->remote->len) {
+    connect_node(n);]])
+fault("plain", "holder-lost-unnoticed", node, [[  struct dop_node *newcomer = dop_claim_take(n);
+  if (newcomer) {]], [[  struct dop_node *newcomer = dop_claim_take(n);
+  if (0) {]])
 
 return list

@@ -12,7 +12,7 @@ local ROOT = "build/mutants"
 local OBJECTS = "build/lua5.4-mutants"
 local FLAGS = "-O1"
 local CC = (os.getenv("CC") or "cc") .. " -std=gnu11 -fPIC -fvisibility=hidden -Icsrc -I/usr/include/lua5.4 " .. FLAGS
-local SPECS = { "spec/session", "spec/lua/lossless_spec.lua", "spec/lua/limits_spec.lua", "spec/regress" }
+local SPECS = { "spec/session", "spec/lua/lossless_spec.lua" }
 
 local list = dofile("spec/mutants/list.lua")
 
@@ -126,8 +126,8 @@ local function one(i)
 end
 
 local function build()
-  local made = run("make --no-print-directory -s modules %s/sim LUA=lua5.4 KIND=-mutants SIM=%s/sim CFLAGS=%s >/dev/null",
-    ROOT, ROOT, FLAGS)
+  local made = run("make --no-print-directory -s modules %s/sim LUA=lua5.4 KIND=-mutants SIM=%s/sim CFLAGS=%s "
+    .. ">/dev/null", ROOT, ROOT, FLAGS)
   if not made then fail("the machine itself does not build") end
   -- A machine without a fault must pass, or every fault would seem to be seen.
   for _, what in ipairs { "--named", "--brief 5000 1", "--plain --brief 5000 1" } do
