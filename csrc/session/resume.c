@@ -200,7 +200,7 @@ void dop_resume_hear(struct dop_node *newcomer, const struct dop_message *m, siz
     answer_gone(newcomer, m->data, len);
   } else if (may == DOP_MAY_NOT) {
     refuse(newcomer, 4403, "PRINCIPAL", "the session belongs to somebody else");
-  } else if (h < a->acked || h > a->written || is_stuck(a, h)) {
+  } else if (h < a->acked || h > a->written || (!a->closing && is_stuck(a, h))) {
     refuse(newcomer, 4400, "PROTOCOL", "an impossible count, or a session that does not move");
     dop_node_end(holder, 4400, "protocol");
   } else if (a->closing) {

@@ -97,6 +97,26 @@ static void client_while_reconnecting(struct stage *w) {
   TOLD(w, CLIENT, "disconnect local (one unknown, two unsent), over");
 }
 
+static void client_while_asking(struct stage *w) {
+  struct hand *h = hand_host(w);
+  stage_send(w, client_node(w), "one");
+  hand_lose(h);
+  stage_send(w, client_node(w), "two");
+  h = hand_asked(h);
+  forget_log(w);
+  stage_disconnect(w, client_node(w));
+  HEARS(h, "close 1000"); /* and no T: the server waits out its window */
+  TOLD(w, CLIENT, "close 1000, disconnect local (one unknown, two unsent), over");
+}
+
+static void client_hears_bare_token(struct stage *w) {
+  struct hand *h = hand_host(w);
+  stage_send(w, client_node(w), "one");
+  HEARS(h, "one");
+  hand_say(h, "T");
+  TOLD(w, CLIENT, "close 1000, disconnect peer (one unknown), over");
+}
+
 static void client_ends(struct stage *w) {
   struct hand *h = hand_host(w);
   hand_say(h, "theirs");
@@ -170,6 +190,8 @@ const struct named named_ends[] = {
     {"end-lost", "so does the loss of the socket, whatever its code", lost_while_closing},
     {"end-crossed", "two ends that cross are not answered", both_at_once},
     {"end-reconnecting", "disconnect while RECONNECTING: over at once", client_while_reconnecting},
+    {"end-asking", "disconnect while it asks for its session: a mere close", client_while_asking},
+    {"end-bare", "a client that hears T makes no further attempt", client_hears_bare_token},
     {"end-client", "a client that ends its session delivers nothing more", client_ends},
     {"end-heard", "a client that hears an end answers, and makes no further attempt",
      client_hears_end},

@@ -153,6 +153,18 @@ static void stuck_ends(struct stage *w) {
   TOLD(w, SERVER, "open, close 4400, disconnect protocol (one unknown)");
 }
 
+/* A closing session is settled, however often it came back before. */
+static void stuck_and_closing(struct stage *w) {
+  struct hand *h = hand_session(w);
+  unsigned n = 0;
+  stage_send(w, server_node(w), "one");
+  h = stuck(h, &n, 9);
+  stage_disconnect(w, server_node(w));
+  forget_log(w);
+  HEARS(hand_resume(h, ++n, 0), "^x0 d");
+  TOLD(w, SERVER, "open, close 4001, disconnect local (one undelivered)");
+}
+
 static void moving_goes_on(struct stage *w) {
   struct hand *h = hand_session(w);
   char answer[32];
@@ -292,6 +304,7 @@ const struct named named_resume[] = {
     {"anew", "after ^x another session begins on the same socket", anew_after_gone},
     {"idle-cuts", "an idle session that is cut twenty times lives on", idle_cuts},
     {"stuck", "ten resumptions that move nothing end the session", stuck_ends},
+    {"stuck-closing", "a closing session is settled all the same", stuck_and_closing},
     {"moving", "a session in which anything moves goes on", moving_goes_on},
     {"replay", "what the peer did not receive is written again, in order, then what is new",
      written_again},

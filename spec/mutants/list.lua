@@ -142,10 +142,10 @@ fault(4, "count-before-principal", resume, [[  } else if (!dop_node_same_princip
     dop_node_part(s, 4400, "PROTOCOL", "an impossible count");
     dop_node_end(holder, 4400, "protocol");
   } else if (!dop_node_same_principal(holder, newcomer)) {]])
-fault(4, "count-below-accepted", resume, [[  } else if (h < a->acked || h > a->written || is_stuck(a, h)) {]],
-  [[  } else if (h > a->written || is_stuck(a, h)) {]])
-fault(4, "count-above-accepted", resume, [[  } else if (h < a->acked || h > a->written || is_stuck(a, h)) {]],
-  [[  } else if (h < a->acked || is_stuck(a, h)) {]])
+fault(4, "count-below-accepted", resume, [[  } else if (h < a->acked || h > a->written || (!a->closing && is_stuck(a, h))) {]],
+  [[  } else if (h > a->written || (!a->closing && is_stuck(a, h))) {]])
+fault(4, "count-above-accepted", resume, [[  } else if (h < a->acked || h > a->written || (!a->closing && is_stuck(a, h))) {]],
+  [[  } else if (h < a->acked || (!a->closing && is_stuck(a, h))) {]])
 fault(4, "old-socket-left-open", resume, [[  old->ops->close(old, 4001, "resumed on another socket");
 ]], "")
 fault(4, "old-socket-still-heard", node, [[  n->socket->node = NULL;
@@ -304,7 +304,8 @@ fault(10, "crammed-for-ever", lossless, [[  if (!a->parked.count) n->socket->cra
 -- 11. Abuse.
 fault(11, "any-number-of-resumptions", resume, [[  if (newcomer->asked || (holder && !a)) {]],
   [[  if (holder && !a) {]])
-fault(11, "stuck-for-ever", resume, [[ || is_stuck(a, h)) {]], [[) {]])
+fault(11, "stuck-for-ever", resume, [[(!a->closing && is_stuck(a, h))) {]], [[0) {]])
+fault(11, "stuck-before-late", resume, [[(!a->closing && is_stuck(a, h))) {]], [[is_stuck(a, h)) {]])
 fault(11, "stuck-once-more", resume, [[  return a->stuck >= STUCK_MOST;]], [[  return a->stuck > STUCK_MOST;]])
 fault(11, "idle-is-stuck", resume, [[  int moves = h != a->acked || a->written == a->acked;]],
   [[  int moves = h != a->acked;]])
@@ -378,8 +379,6 @@ fault("plain", "merge-unordered", "session/token.c", [[  if (memcmp(a->text, b->
 fault("plain", "token-sendable", node,
   [[  if (kind == DOP_TEXT && dop_token_is(n->token, data, len)) return DOP_SEND_RESERVED;
 ]], "")
-fault("plain", "queue-stays", node, [[  if (dop_node_say(holder, holder->token) == 0) dop_node_pump(holder);]],
-  [[  dop_node_say(holder, holder->token);]])
 fault("plain", "second-half-any", dialogue, [[  if (dop_token_is(n->remote, m->data, m->len)) {
     connect_node(n);]], [[  if (m->len == n->remote->len) {
     connect_node(n);]])
