@@ -17,4 +17,7 @@
 #include "base/siphash.h"
 #include "base/timers.h"
 
+/* A function off the usual way: it may not make its caller's frame larger. */
+#define DOP_SELDOM __attribute__((noinline, cold))
+
 #endif

@@ -232,12 +232,7 @@ int dop_node_unpark(struct dop_socket *s, struct dop_message *m) {
 int dop_node_hear(struct dop_socket *s, struct dop_message *m) {
   struct dop_node *n = s->node;
   if (!n) return 0;
-  if (n->status == DOP_CONNECTED && n->account) {
-    dop_node_ref(n);
-    int data = dop_lossless_hear(n, m);
-    dop_node_unref(n);
-    return data;
-  }
+  if (n->status == DOP_CONNECTED && n->account) return dop_lossless_hear(n, m);
   if (n->status == DOP_CONNECTED) {
     if (m->kind != DOP_TEXT || !dop_token_is(n->token, m->data, m->len)) return 1;
     struct dop_transport *t = n->transport;

@@ -36,8 +36,13 @@ void dop_account_free(struct dop_node *n) {
   n->account = NULL;
 }
 
+/* Whether it takes a closer look to tell a message from an instruction or the token. */
+static inline int looks_special(const struct dop_node *n, const struct dop_message *m) {
+  return m->kind == DOP_TEXT && (dop_r1_marked(m->data, m->len) || m->len == n->token->len);
+}
+
 /* The peer does what no correct one does: the session is over, as what it counts means nothing. */
-static void violation(struct dop_node *n, const char *why) {
+static DOP_SELDOM void violation(struct dop_node *n, const char *why) {
   dop_node_part(n->socket, 4400, "PROTOCOL", why);
 }
 
@@ -103,7 +108,7 @@ static void hear_end(struct dop_node *n, uint64_t h) {
 
 /* What comes while the application does not read waits here, up to what the peer said that it would
  * send unacknowledged. Instructions are heard meanwhile. */
-static void park(struct dop_node *n, const struct dop_message *m) {
+static DOP_SELDOM void park(struct dop_node *n, const struct dop_message *m) {
   struct dop_account *a = n->account;
   const struct dop_limits *l = &n->transport->limits;
   const struct dop_queue *q = &a->parked;
@@ -179,7 +184,7 @@ static int count_data(struct dop_account *a, const struct dop_message *m) {
 }
 
 /* A text that begins with the mark. 1: it is a literal, and m is what it means. */
-static int hear_instruction(struct dop_node *n, struct dop_message *m) {
+static DOP_SELDOM int hear_instruction(struct dop_node *n, struct dop_message *m) {
   struct dop_account *a = n->account;
   struct dop_r1 r;
   dop_r1_parse(&r, m->data, m->len);
@@ -213,7 +218,7 @@ static int hear_instruction(struct dop_node *n, struct dop_message *m) {
   return 0;
 }
 
-int dop_lossless_hear(struct dop_node *n, struct dop_message *m) {
+static int hear(struct dop_node *n, struct dop_message *m) {
   if (m->kind == DOP_TEXT && dop_token_is(n->token, m->data, m->len)) {
     end_by(n, "peer"); /* it settles nothing */
     return 0;
@@ -224,6 +229,22 @@ int dop_lossless_hear(struct dop_node *n, struct dop_message *m) {
     return 0;
   }
   return hear_data(n, m);
+}
+
+static DOP_SELDOM int hear_any(struct dop_node *n, struct dop_message *m) {
+  dop_node_ref(n);
+  int data = hear(n, m);
+  dop_node_unref(n);
+  return data;
+}
+
+int dop_lossless_hear(struct dop_node *n, struct dop_message *m) {
+  struct dop_account *a = n->account;
+  /* The usual case: data for a handler that waits for it. */
+  if (a->heard_limits && !a->closing && !a->parked.count && !n->socket->paused &&
+      m->len <= n->transport->limits.max_message && !looks_special(n, m))
+    return count_data(a, m);
+  return hear_any(n, m);
 }
 
 /* --- acknowledging --- */
@@ -245,7 +266,7 @@ static int acknowledgement_due(const struct dop_account *a) {
          a->owed_bytes >= a->peer.max_bytes / 4;
 }
 
-static void after_delivery(struct dop_node *n) {
+static DOP_SELDOM void after_delivery(struct dop_node *n) {
   struct dop_account *a = n->account;
   dop_bytes_dispose(&a->hand);
   if (acknowledgement_due(a) ||
@@ -286,11 +307,10 @@ int dop_lossless_settle(struct dop_node *n, uint64_t h) {
 /* --- writing --- */
 
 /* A text that would read as an instruction goes behind the escape. */
-static int write_message(struct dop_node *n, const struct dop_message *m) {
+static DOP_SELDOM int write_special(struct dop_node *n, const struct dop_message *m) {
   struct dop_socket *s = n->socket;
-  int escape = m->kind == DOP_TEXT &&
-               (dop_r1_marked(m->data, m->len) || dop_token_is(n->token, m->data, m->len));
-  if (!escape) return s->ops->send(s, m->kind, m->data, m->len);
+  if (!dop_r1_marked(m->data, m->len) && !dop_token_is(n->token, m->data, m->len))
+    return s->ops->send(s, m->kind, m->data, m->len);
   char *text = dop_malloc(DOP_R1_ESCAPE + m->len);
   if (!text) return -1;
   text[0] = DOP_R1_MARK;
@@ -301,7 +321,7 @@ static int write_message(struct dop_node *n, const struct dop_message *m) {
   return failed;
 }
 
-void dop_lossless_exhaust(struct dop_node *n) {
+DOP_SELDOM void dop_lossless_exhaust(struct dop_node *n) {
   struct dop_transport *t = n->transport;
   dop_node_ref(n);
   dop_node_part(n->socket, 1000, "EXHAUSTED", "no number is left for a message or an attempt");
@@ -313,11 +333,14 @@ void dop_lossless_exhaust(struct dop_node *n) {
 /* 0, or -1: the socket was lost, perhaps with the session. */
 static int write_counted(struct dop_node *n, const struct dop_message *m) {
   struct dop_account *a = n->account;
+  struct dop_socket *s = n->socket;
   if (a->next == DOP_R1_MOST) {
     dop_lossless_exhaust(n);
     return -1;
   }
-  if (write_message(n, m)) {
+  int failed =
+      looks_special(n, m) ? write_special(n, m) : s->ops->send(s, m->kind, m->data, m->len);
+  if (failed) {
     dop_node_give_up_socket(n);
     return -1;
   }

@@ -406,7 +406,8 @@ void dop_node_writable(struct dop_socket *s) {
   if (s->node && s->node->status == DOP_CONNECTED) dop_node_pump(s->node);
 }
 
-static enum dop_sent enqueue(struct dop_node *n, enum dop_kind kind, const char *data, size_t len) {
+static inline enum dop_sent enqueue(struct dop_node *n, enum dop_kind kind, const char *data,
+                                    size_t len) {
   struct dop_transport *t = n->transport;
   const struct dop_limits *l = &t->limits;
   size_t size = len + DOP_QUEUE_OVERHEAD;

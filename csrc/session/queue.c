@@ -14,15 +14,15 @@ _Static_assert(sizeof(struct record) == DOP_QUEUE_OVERHEAD, "a record's head is 
 
 /* Moves the records to the front once the room before them is the larger part: each byte is then
  * moved at most once on average. */
-static void compact(struct dop_queue *q) {
-  if (q->head < 4096 || q->head < q->bytes.len / 2) return;
+static DOP_SELDOM void compact(struct dop_queue *q) {
+  if (q->head < q->bytes.len / 2) return;
   dop_bytes_consume(&q->bytes, q->head);
   q->head = 0;
 }
 
 int dop_queue_push(struct dop_queue *q, enum dop_kind kind, const char *data, size_t len) {
   struct record r = {(uint32_t)len, kind};
-  compact(q);
+  if (q->head >= 4096) compact(q);
   char *room = dop_bytes_room(&q->bytes, sizeof r + len);
   if (!room) return -1;
   memcpy(room, &r, sizeof r);
@@ -69,8 +69,10 @@ void dop_queue_pop(struct dop_queue *q) {
 }
 
 void dop_queue_drop(struct dop_queue *q, uint64_t n, struct dop_bytes *spare) {
-  while (n--) skip(q);
-  if (q->count || !q->bytes.data) return;
+  if (n < q->count) {
+    while (n--) skip(q);
+    return;
+  }
   if (!spare->data && q->bytes.cap <= SPARE_MAX) {
     *spare = q->bytes;
     spare->len = 0;
