@@ -51,3 +51,34 @@ describe("the receive path", function()
     assert.equal("", p.link:output())
   end)
 end)
+
+describe("a lossless session", function()
+  it("sends on and on without an allocation: what was acknowledged left its room behind", function()
+    local w = wire.new { server = { lossless = true }, client = { lossless = true } }
+    local s, c = w:join()
+    local node = w.client.node
+    local function flow()
+      local moved
+      repeat
+        moved = false
+        for from, to in pairs { [c] = s, [s] = c } do
+          local payload, opcode = from:take()
+          if payload then
+            moved = true
+            to:give(payload, opcode)
+          end
+        end
+      until not moved
+    end
+    local function send_64()
+      for i = 1, 64 do assert(node:send(("message %d"):format(i))) end
+    end
+    flow()
+    send_64()
+    assert.equal(64, node.unacked)
+    flow()
+    assert.equal(0, node.unacked)
+    assert.equal(0, core.allocations(send_64))
+    assert.equal(64, node.unacked)
+  end)
+end)

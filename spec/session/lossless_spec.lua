@@ -93,6 +93,19 @@ describe("a lossless session", function()
     assert.same({ "\16a1", "\16", token, "" }, w.heard.server)
   end)
 
+  it("carries what is as long as the token, and is not the token, as it is", function()
+    local w, s, c = connected()
+    local token = w.client.node.token:reveal()
+    local text = ("x"):rep(#token)
+    local seen = {}
+    assert(w.client.node:send(text))
+    assert(w.client.node:send(token, "binary"))
+    flow(s, c, seen)
+    assert.same({ "C: " .. text }, seen)
+    assert.same({ text, token }, w.heard.server)
+    assert.equal("CONNECTED", w.client.node.status)
+  end)
+
   it("writes again what was lost, both ways, in order and once", function()
     local w, s, c = connected()
     for i = 1, 5 do
