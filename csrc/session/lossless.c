@@ -31,7 +31,7 @@ void dop_account_free(struct dop_node *n) {
   if (!a) return;
   dop_timers_disarm(&engine(n)->timers, &a->timer);
   dop_queue_dispose(&a->parked);
-  dop_bytes_dispose(&a->hand);
+  dop_free(a->hand);
   dop_free(a);
   n->account = NULL;
 }
@@ -150,14 +150,21 @@ int dop_lossless_unpark(struct dop_node *n, struct dop_message *m) {
     return 0;
   }
   /* A copy: the queue may grow while the handler runs. */
-  if (dop_bytes_append(&a->hand, m->data, m->len)) {
+  a->hand = dop_malloc(m->len);
+  if (!a->hand) {
     dop_node_give_up_socket(n);
     return 0;
   }
-  m->data = a->hand.data ? a->hand.data : "";
+  memcpy(a->hand, m->data, m->len);
+  m->data = a->hand;
   dop_queue_pop(&a->parked);
   if (!a->parked.count) n->socket->crammed = 0;
   return count_data(a, m);
+}
+
+static void let_go(struct dop_account *a) {
+  dop_free(a->hand);
+  a->hand = NULL;
 }
 
 void dop_lossless_undelivered(struct dop_node *n) {
@@ -166,6 +173,7 @@ void dop_lossless_undelivered(struct dop_node *n) {
   a->in_hand = 0;
   n->transport->delivered--;
   a->received--;
+  let_go(a);
 }
 
 void dop_lossless_forget_parked(struct dop_node *n) {
@@ -268,7 +276,7 @@ static int acknowledgement_due(const struct dop_account *a) {
 
 static DOP_SELDOM void after_delivery(struct dop_node *n) {
   struct dop_account *a = n->account;
-  dop_bytes_dispose(&a->hand);
+  let_go(a);
   if (acknowledgement_due(a) ||
       (!a->timer.slot && dop_timers_arm(&engine(n)->timers, &a->timer, engine(n)->now + ACK_AFTER)))
     dop_lossless_acknowledge(n);
@@ -279,7 +287,7 @@ void dop_lossless_delivered(struct dop_node *n) {
   if (!a->in_hand || a->held) return;
   a->in_hand = 0;
   /* Between two acknowledgements there is nothing to do. */
-  if (acknowledgement_due(a) || !a->timer.slot || a->hand.data) after_delivery(n);
+  if (acknowledgement_due(a) || !a->timer.slot || a->hand) after_delivery(n);
 }
 
 static void on_timer(struct dop_timer *timer) {
@@ -381,7 +389,6 @@ void dop_lossless_end(struct dop_node *n, const char *why) {
   struct dop_account *a = n->account;
   char text[DOP_R1_LONGEST];
   dop_node_ref(n);
-  a->end_why = why;
   if (a->end_parked) { /* the peer was first */
     dop_lossless_forget_parked(n);
     hear_end(n, a->end_h);
@@ -390,6 +397,7 @@ void dop_lossless_end(struct dop_node *n, const char *why) {
   }
   if (dop_lossless_pump(n, 1) == 0) {
     a->closing = 1;
+    a->end_why = why;
     a->ended = 1;
     dop_lossless_forget_parked(n);
     n->socket->ops->pause(n->socket, 0); /* or the answer would not be heard */

@@ -24,9 +24,11 @@ struct dop_account {
   struct dop_r1_limits peer; /* what it promised; zeros before its first limits */
   struct dop_timer timer;    /* an acknowledgement is due; the answer to our end is late */
   struct dop_queue parked;   /* came while the node was paused: neither counted nor acknowledged */
-  struct dop_bytes hand;     /* the parked message that is with its handler */
-  const char *end_why;       /* of our own end: the reason to report, static */
-  uint64_t end_h;            /* of an end that waits behind what is parked */
+  char *hand;                /* the parked message that is with its handler, or NULL */
+  union {
+    const char *end_why; /* closing: the reason to report, static */
+    uint64_t end_h;      /* end_parked: what it says */
+  };
   uint32_t owed_bytes;       /* payload of the messages that it does not know delivered */
   uint8_t stuck;             /* resumes in a row after which nothing had moved */
   unsigned heard_limits : 1; /* on this socket */
