@@ -76,6 +76,17 @@ specs: modules
 interop: need-build+test+interop ## the specs against a peer in JavaScript
 	$(call each,specs SPECS=$(INTEROP))
 
+# Each end is a process of its own, so both Luas are built whichever runs the specs.
+NETWORK ?= spec/real
+.PHONY: network
+network: need-build+test+network ## proofs over real sockets and processes; network namespaces need root
+	@$(MAKE) --no-print-directory -s all build/real/breaker LUA=
+	$(call each,specs SPECS='$(NETWORK)')
+
+build/real/breaker: spec/support/breaker.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< -lm
+
 # The simulator drives the objects that the core is made of.
 SIM = build/sim
 .PHONY: sim
