@@ -54,13 +54,24 @@ function process.lua(lua, namespace, seconds, script, ...)
   return process.start(table.concat(words, " "), seconds)
 end
 
+--- The same for a script that the spec says itself; it finds its arguments in `...`.
+function process.script(text, ...)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write("io.stdout:setvbuf 'line' ", text)
+  file:close()
+  local p = process.lua(process.LUA, nil, 60, path, ...)
+  p.script_path = path
+  return p
+end
+
 --- A talker.lua; see there. `options` is a table.
 function process.talker(role, url, options, how)
   how = how or {}
   local words = {}
   for name, value in pairs(options) do words[#words + 1] = ("%s=%s"):format(name, tostring(value)) end
   return process.lua(how.lua or process.LUA, how.namespace, how.seconds, "spec/real/talker.lua", role, url,
-    table.unpack(words))
+    (table.unpack or unpack)(words))
 end
 
 --- All that it printed so far.
@@ -138,6 +149,7 @@ function process.close()
   for _, p in ipairs(processes) do
     p:stop()
     os.remove(p.path)
+    if p.script_path then os.remove(p.script_path) end
   end
   processes = {}
 end

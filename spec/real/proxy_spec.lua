@@ -11,7 +11,7 @@ local real = require "spec.support.real"
 
 local MESSAGES = process.setting("NETWORK_MESSAGES", 50000)
 local SEED = process.setting("NETWORK_SEED", 1)
-local MEAN = process.setting("NETWORK_MEAN", 80000)
+local MEAN = process.setting("NETWORK_MEAN", 30000)
 local SECONDS = 60 + MESSAGES / 500 -- a bound, ten times what is usual
 
 after_each(process.close)

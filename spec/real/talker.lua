@@ -2,7 +2,7 @@
 -- is room, and compares each that it hears, its number, kind and bytes, with what it has to be.
 --   lua5.4 spec/real/talker.lua client|server URL messages=N seed=S [OPTION=VALUE ...]
 -- OPTION is one of dop's, or `patience`: seconds without progress that are a failure (30); `pace`:
--- messages a second (0: no limit).
+-- messages a second (0: no limit); `keep`: a server goes on listening when its session is over.
 --
 -- Lines: "listening URL", "connect TOKEN-SIZE PEER", "reconnecting", "reconnect", each second
 -- "at sent=.. heard=..", "through ..." once all came and all are acknowledged, "over ..." at the end of
@@ -15,10 +15,10 @@ io.stdout:setvbuf "line"
 
 local role, url = arg[1], arg[2]
 local options = { url = url }
-local own = { messages = 0, seed = 1, patience = 30, pace = 0 }
+local own = { messages = 0, seed = 1, patience = 30, pace = 0, keep = false }
 for i = 3, #arg do
   local name, value = arg[i]:match("^([%w_]+)=(.+)$")
-  local into = own[name] and own or options
+  local into = own[name] ~= nil and own or options
   if value == "true" or value == "false" then into[name] = value == "true" else into[name] = tonumber(value) end
 end
 
@@ -32,6 +32,7 @@ local next_said, next_heard = messages.of(own.seed, role), messages.of(own.seed,
 local sent, heard, resumes, replayed = 0, 0, 0, 0
 local began, through
 local transport, node
+local over = false
 local waiting, waiting_kind -- a message that found no room
 
 local function may_send()
@@ -76,6 +77,7 @@ end
 
 local on = {
   connect = function(new)
+    if over then return print "another session" end -- a late client's
     if node then wrong("a second session") end
     node = new
     began = began or dop.loop():now()
@@ -90,9 +92,11 @@ local on = {
     print(("reconnect replayed=%d away=%.2f"):format(info.replayed, info.away))
     say()
   end,
-  disconnect = function(_, reason, unsettled)
+  disconnect = function(ended, reason, unsettled)
+    if ended ~= node then return end
     print(("over reason=%s %s %s"):format(reason, figures(), fates(unsettled)))
-    transport:close()
+    over = true
+    if not own.keep then transport:close() end
   end,
 }
 
@@ -108,7 +112,7 @@ end
 
 local last, since = -1, dop.loop():now()
 local function look()
-  if transport.closed then return end
+  if over or transport.closed then return end
   local now = dop.loop():now()
   if sent + heard ~= last then last, since = sent + heard, now end
   if node then say() end
@@ -122,14 +126,14 @@ end
 look()
 
 local function report()
-  if transport.closed then return end
+  if over or transport.closed then return end
   print("at " .. figures())
   dop.timer(1, report)
 end
 dop.timer(1, report)
 
 local ok = dop.run()
-if not ok and role == "client" then
+if not ok and not over and role == "client" then
   assert(node:disconnect())
   ok = dop.run()
 end
