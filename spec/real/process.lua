@@ -47,20 +47,21 @@ local function path_for(lua)
   return (path:gsub("build/[%w.]+/", "build/" .. lua .. "/"))
 end
 
---- Starts a script of the repository under `lua`, in a network namespace if one is named.
-function process.lua(lua, namespace, seconds, script, ...)
+--- Starts a script of the repository under `lua`, in the network namespace of the process `net` if there
+-- is one.
+function process.lua(lua, net, seconds, script, ...)
   local words = { "env", "LUA=" .. lua, ('"LUA_CPATH=%s"'):format(path_for(lua)), lua, script, ... }
-  if namespace then table.insert(words, 1, "nsenter --net=/run/netns/" .. namespace) end
+  if net then table.insert(words, 1, ("nsenter --net=/proc/%d/ns/net"):format(net.pid)) end
   return process.start(table.concat(words, " "), seconds)
 end
 
---- The same for a script that the spec says itself; it finds its arguments in `...`.
-function process.script(text, ...)
+--- The same for a script that the spec says itself; it finds its argument in `...`.
+function process.script(text, argument, net)
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
   file:write("io.stdout:setvbuf 'line' ", text)
   file:close()
-  local p = process.lua(process.LUA, nil, 60, path, ...)
+  local p = process.lua(process.LUA, net, 60, path, argument)
   p.script_path = path
   return p
 end
@@ -70,7 +71,7 @@ function process.talker(role, url, options, how)
   how = how or {}
   local words = {}
   for name, value in pairs(options) do words[#words + 1] = ("%s=%s"):format(name, tostring(value)) end
-  return process.lua(how.lua or process.LUA, how.namespace, how.seconds, "spec/real/talker.lua", role, url,
+  return process.lua(how.lua or process.LUA, how.net, how.seconds, "spec/real/talker.lua", role, url,
     (table.unpack or unpack)(words))
 end
 

@@ -145,7 +145,8 @@ end
 
 --- A TCP socket to a server of ours, of which the spec sends every byte.
 function real.raw_client(server, bytes)
-  local socket = assert(require("socket").connect("127.0.0.1", tonumber(server.url:match(":(%d+)"))))
+  local host, port = server.url:match "^ws://([%d.]+):(%d+)"
+  local socket = assert(require("socket").connect(host, tonumber(port)))
   local p = new_peer(socket)
   if bytes then p:send(bytes) end
   if not raw.timer then look_after_all() end
