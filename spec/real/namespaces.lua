@@ -53,8 +53,8 @@ end
 
 -- What comes in at that end goes through the rule.
 local function filter(holder, rule)
-  inside(holder, ("nft 'table inet broken { chain arriving { type filter hook input priority 0; %s; } }'")
-    :format(rule))
+  local chain = "table inet broken {\nchain arriving {\ntype filter hook input priority 0\n%s\n}\n}"
+  inside(holder, ("nft '" .. chain .. "'"):format(rule))
 end
 
 --- Swallows what comes from and goes to this port of the client: neither end is told.

@@ -158,7 +158,7 @@ describe("a lossless session", function()
     local seconds = 120 + 3 * LOSS
     local net = namespaces.pair(seconds)
     local options = {
-      messages = 20000, pace = 2000 / LOSS, patience = seconds,
+      messages = 600 * LOSS, pace = 300, patience = seconds,
       ping_interval = 0.3, ping_timeout = 0.6, handshake_timeout = 3,
     }
     local client, server = talk(net, options, {}, seconds)
