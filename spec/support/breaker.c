@@ -13,7 +13,8 @@
  * - rst: both ends see a reset
  * - one: one end sees a reset, the other an end
  * - half: one end sees an end while the other direction goes on, for 200 ms at most
- * - hold: nothing passes for up to HOLD ms; then the connection is reset, or goes on late
+ * - hold: nothing passes for up to HOLD ms; then the connection is reset, or goes on late, with
+ *   another fault before it
  *
  * SIGUSR1: no more faults; what is held is reset. SIGTERM: prints what it did, and ends.
  *
@@ -246,6 +247,8 @@ static void look_at_time(struct pair *p, uint64_t now) {
   if (held && p->go_on && !calm) {
     late++;
     p->state = FLOWING;
+    choose(p);
+    if (p->at != UINT64_MAX) p->at += p->way[p->side].passed + 1;
   } else {
     finish(p, true);
   }
