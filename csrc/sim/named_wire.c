@@ -313,6 +313,22 @@ static void unknown_limit(struct stage *w) {
   HEARS(h, "100000 bytes");
 }
 
+/* What was accepted before there was a session may be longer: it waits for the peer's limit. */
+static void waits_for_limit(struct stage *w) {
+  struct hand *h = hand_server(w);
+  CHECK(w, stage_send_long(w, client_node(w), 100000) == DOP_SENT);
+  CHECK(w, stage_send(w, client_node(w), "behind it") == DOP_SENT);
+  HEARS(h, "half");
+  hand_say(h, "half");
+  HEARS(h, "half");
+  hand_say(h, "half");
+  HEARS(h, LIMITS);
+  SILENT(h);
+  hand_say(h, "^p60000 100000 1048576 1024");
+  HEARS(h, "100000 bytes");
+  HEARS(h, "behind it");
+}
+
 /* Whoever relays the halves of two of his sockets to each other makes two equal tokens. */
 static void taken(struct stage *w) {
   static const char half[] = "ServersOwnHalf22222222";
@@ -361,6 +377,8 @@ const struct named named_wire[] = {
     {"malformed", "a malformed first message is 1008 and touches no session", malformed_first},
     {"too-large", "a message above the receiver's limit is refused by either end", too_large},
     {"unknown-limit", "65,536 bytes may be sent before the peer's limit is known", unknown_limit},
+    {"waits-for-limit", "a longer one that was accepted before waits for that limit",
+     waits_for_limit},
     {"taken", "halves that make the token of another session are refused, the holder stays", taken},
     {0},
 };

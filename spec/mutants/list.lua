@@ -16,7 +16,7 @@ end
 
 local lossless, resume, node = "session/lossless.c", "session/resume.c", "session/node.c"
 local dialogue, claim, tombs, r1 = "session/dialogue.c", "session/claim.c", "session/tombs.c", "session/r1.c"
-local link = "link/link.c"
+local link, principal = "link/link.c", "session/principal.c"
 
 -- The counterexamples of the model check.
 fault(9, "ack-answers-end", lossless, [[    hear_ack(n, r.h);
@@ -28,13 +28,15 @@ fault(9, "end-answered-by-ack", lossless, [[dop_r1_write_one(text, 'd', a->recei
     a->told]], { schedule = "V1" })
 fault(9, "delivers-after-own-end", lossless, [[if (a->closing) return 0; /* the peer learns]],
   [[/* the peer learns]], { schedule = "V2" })
+fault(9, "delivers-after-own-end-at-once", lossless, [[  if (a->heard_limits && !a->closing && !a->parked.count &&]],
+  [[  if (a->heard_limits && !a->parked.count &&]], { schedule = "V2" })
 fault(4, "closing-session-resumed", resume, [[} else if (a->closing) {]], [[} else if (0) {]], { schedule = "V3" })
-fault(6, "only-first-attempt-confirms", resume, [[} else if (n <= a->attempt) {]],
-  [[} else if (n <= a->attempt || (!holder->connected && n != 1)) {]], { schedule = "V4" })
+fault(6, "only-first-attempt-confirms", resume, [[  if (holder && n <= a->attempt) {]],
+  [[  if (holder && (n <= a->attempt || (!holder->connected && n != 1))) {]], { schedule = "V4" })
 fault(6, "record-only-once-noticed", resume, [[  struct dop_account *a = holder ? holder->account : NULL;
-  struct dop_socket *s]], [[  if (holder && holder->status == DOP_PRECONNECTED) holder = NULL;
+  if (newcomer]], [[  if (holder && holder->status == DOP_PRECONNECTED) holder = NULL;
   struct dop_account *a = holder ? holder->account : NULL;
-  struct dop_socket *s]], { schedule = "V5" })
+  if (newcomer]], { schedule = "V5" })
 fault("wire", "limits-on-first-socket-only", lossless,
   [[  return dop_node_say_text(n, text, dop_r1_write_limits(text, &ours));]],
   [[  if (a->peer.max_messages) return 0;
@@ -88,25 +90,29 @@ fault(1, "instructions-counted", lossless, [[    hear_ack(n, r.h);
 fault(1, "binary-not-counted", lossless, [[  a->received++;
   a->owed_bytes]], [[  if (m->kind == DOP_TEXT) a->received++;
   a->owed_bytes]])
-fault(1, "literal-not-counted", lossless, [[    m->len -= DOP_R1_ESCAPE;
-    return hear_data(n, m);]], [[    m->len -= DOP_R1_ESCAPE;
-    return 1;]])
+fault(1, "literal-not-counted", lossless,
+  [[  if (m->kind == DOP_TEXT && dop_r1_marked(m->data, m->len) && !hear_instruction(n, m)) return 0;]],
+  [[  if (m->kind == DOP_TEXT && dop_r1_marked(m->data, m->len)) return hear_instruction(n, m);]])
 fault(1, "acknowledged-before-delivered", lossless, [[a->received - a->in_hand;]], [[a->received;]])
 fault(1, "parked-not-counted", lossless, [[  if (!a->parked.count) n->socket->crammed = 0;
   return count_data(a, m);]], [[  if (!a->parked.count) n->socket->crammed = 0;
   return 1;]])
 
 -- 2. Acknowledging.
-fault(2, "ack-after-65", lossless, [[#define ACK_MESSAGES    64]], [[#define ACK_MESSAGES    65]])
-fault(2, "ack-after-half", lossless, [[most = a->peer.max_messages / 4;]], [[most = a->peer.max_messages / 2;]])
-fault(2, "ack-after-more-bytes", lossless, [[a->owed_bytes >= a->peer.max_bytes / 4)]],
-  [[a->owed_bytes > a->peer.max_bytes / 4)]])
+fault(2, "ack-after-65", lossless, [[#define ACK_MESSAGES 64]], [[#define ACK_MESSAGES 65]])
+fault(2, "ack-after-half", lossless, [[owed >= a->peer.max_messages / 4 ||]], [[owed >= a->peer.max_messages / 2 ||]])
+fault(2, "ack-after-more-bytes", lossless, [[a->owed_bytes >= a->peer.max_bytes / 4;]],
+  [[a->owed_bytes > a->peer.max_bytes / 4;]])
 fault(2, "owed-bytes-never-paid", lossless, [[  a->told = delivered;
   a->owed_bytes = 0;]], [[  a->told = delivered;]])
-fault(2, "timer-never-armed", lossless, [[  else if (!a->timer.slot &&]], [[  else if (0 && !a->timer.slot &&]])
-fault(2, "timer-pushed-back", lossless, [[  else if (!a->timer.slot &&
-           dop_timers_arm]], [[  else if (
-           dop_timers_arm]])
+fault(2, "timer-never-armed", lossless, [[      (!a->timer.slot && dop_timers_arm(]], [[      (0 && dop_timers_arm(]])
+fault(2, "timer-pushed-back", lossless,
+  [[  if (acknowledgement_due(a) || !a->timer.slot || a->hand) after_delivery(n);]],
+  [[  dop_timers_disarm(&engine(n)->timers, &a->timer);
+  after_delivery(n);]])
+fault(2, "ack-noticed-at-the-timer-only", lossless,
+  [[  if (acknowledgement_due(a) || !a->timer.slot || a->hand) after_delivery(n);]],
+  [[  if (!a->timer.slot || a->hand) after_delivery(n);]])
 fault(2, "timer-not-taken-back", lossless, [[  dop_timers_disarm(&engine(n)->timers, &a->timer);
   dop_node_say_text(n, text, dop_r1_write_one(text, 'a', delivered));]],
   [[  dop_node_say_text(n, text, dop_r1_write_one(text, 'a', delivered));]])
@@ -127,24 +133,37 @@ fault(3, "drain-told-at-once", node, [[  if (n->queue.count > l->queue_messages 
   [[  if (n->queue.count > l->queue_messages ||]])
 fault(3, "too-large-accepted", node, [[  if (len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
 ]], "")
-fault(3, "unknown-limit-larger", lossless, [[#define UNKNOWN_MESSAGE 65536]], [[#define UNKNOWN_MESSAGE 65537]])
+fault(3, "waits-for-no-limit", lossless, [[    if (!a->heard_limits && m.len > DOP_UNKNOWN_MESSAGE) {]],
+  [[    if (0) {]])
+fault(3, "limit-taken-for-known", lossless, [[    if (m.len > dop_lossless_max_message(n)) {]],
+  [[    if (a->heard_limits && m.len >= dop_lossless_max_message(n)) {]])
 fault(3, "escape-has-no-room", link, [[most + DOP_R1_ESCAPE < EARLY_MAX ? EARLY_MAX : most + DOP_R1_ESCAPE;]],
   [[most < EARLY_MAX ? EARLY_MAX : most;]])
+fault(3, "limit-forgotten-at-once", lossless, [[
+      m->len <= n->transport->limits.max_message && !looks]], [[
+      !looks]])
 fault(3, "escape-room-taken-for-data", lossless, [[  if (m->len > n->transport->limits.max_message) {]],
   [[  if (0) {]])
 
 -- 4. The server resumes.
-fault(4, "stale-attempt-accepted", resume, [[} else if (n <= a->attempt) {]], [[} else if (n < a->attempt) {]])
+fault(4, "stale-attempt-accepted", resume, [[  if (holder && n <= a->attempt) {]],
+  [[  if (holder && n < a->attempt) {]])
 fault(4, "attempt-not-kept", resume, [[  a->attempt = n;
 ]], "")
-fault(4, "count-before-principal", resume, [[  } else if (!dop_node_same_principal(holder, newcomer)) {]],
-  [[  } else if (h < a->acked || h > a->written) {
-    dop_node_part(s, 4400, "PROTOCOL", "an impossible count");
+fault(4, "count-before-principal", resume, [[  enum dop_may may = holder ?]],
+  [[  if (holder && (h < a->acked || h > a->written)) {
+    refuse(newcomer, 4400, "PROTOCOL", "an impossible count");
     dop_node_end(holder, 4400, "protocol");
-  } else if (!dop_node_same_principal(holder, newcomer)) {]])
-fault(4, "count-below-accepted", resume, [[  } else if (h < a->acked || h > a->written || (!a->closing && is_stuck(a, h))) {]],
+    return;
+  }
+  enum dop_may may = holder ?]])
+fault(4, "principal-before-attempt", resume, [[  if (holder && n <= a->attempt) {]],
+  [[  if (holder && n <= a->attempt && dop_node_may_have(holder, newcomer, m) == DOP_MAY) {]])
+fault(4, "count-below-accepted", resume,
+  [[  } else if (h < a->acked || h > a->written || (!a->closing && is_stuck(a, h))) {]],
   [[  } else if (h > a->written || (!a->closing && is_stuck(a, h))) {]])
-fault(4, "count-above-accepted", resume, [[  } else if (h < a->acked || h > a->written || (!a->closing && is_stuck(a, h))) {]],
+fault(4, "count-above-accepted", resume,
+  [[  } else if (h < a->acked || h > a->written || (!a->closing && is_stuck(a, h))) {]],
   [[  } else if (h < a->acked || (!a->closing && is_stuck(a, h))) {]])
 fault(4, "old-socket-left-open", resume, [[  old->ops->close(old, 4001, "resumed on another socket");
 ]], "")
@@ -194,8 +213,7 @@ fault(5, "attempts-run-over", resume, [[  if (a->attempt == DOP_R1_MOST) {]], [[
 fault(6, "kept-for-the-whole-window", node, [[n->connected ? t->limits.resume_window : t->limits.handshake_timeout;]],
   [[t->limits.resume_window;]])
 fault(6, "client-forgets-the-half", node, [[s->lossless && status == DOP_PRECONNECTED && !n->token;]], [[0;]])
-fault(6, "refused-half-leaves-record", dialogue,
-  [[  if (n->token) { /* a server's half-confirmed session: a refusal leaves nothing registered */]], [[  if (0) {]])
+fault(6, "refused-half-leaves-record", dialogue, [[  if (n->token && !n->connected && !client) {]], [[  if (0) {]])
 fault(6, "confirmed-without-connect", node, [[  if (n->connected) {
     struct dop_event]], [[  if (n->account || n->connected) {
     struct dop_event]])
@@ -210,21 +228,20 @@ fault(6, "unconfirmed-half-said-once", resume,
 
 -- 7. How a socket ends.
 fault(7, "4001-ends-nothing", lossless, [[ ||
-           (code == 4001 && n->transport->role == DOP_CLIENT);]], [[;]])
+         (code == 4001 && n->transport->role == DOP_CLIENT);]], [[;]])
 fault(7, "4001-ends-the-server's", lossless, [[(code == 4001 && n->transport->role == DOP_CLIENT)]], [[code == 4001]])
 fault(7, "1009-ends-nothing", lossless, [[code == 1007 || code == 1009 ||]], [[code == 1007 ||]])
 fault(7, "1008-ends", lossless, [[code == 1007 || code == 1009 ||]],
   [[code == 1007 || code == 1008 || code == 1009 ||]])
 fault(7, "4400-ends-nothing", lossless, [[  if (code == 4400) return 1;
 ]], "")
-fault(7, "stale-attempt-tried-on", lossless, [[  return code == 4409 || code == 4403;]], [[  return code == 4403;]])
-fault(7, "principal-tried-on", lossless, [[  return code == 4409 || code == 4403;]], [[  return code == 4409;]])
-fault(7, "any-4xxx-ends-an-attempt", lossless, [[  return code == 4409 || code == 4403;]], [[  return code >= 4000;]])
-fault(7, "early-1002-ends", lossless, [[  if (status == DOP_CONNECTED)
-    return code == 1002]], [[  return code == 1002]])
-fault(7, "malformed-is-4400", dialogue, [[  dop_node_part(n->socket, asked ? 4400 : 1008, "PROTOCOL", why);]],
-  [[  dop_node_part(n->socket, n->socket->lossless ? 4400 : 1008, "PROTOCOL", why);
-  (void)asked;]])
+fault(7, "stale-attempt-tried-on", lossless, [[return code == 4403 || code == 4409;]], [[return code == 4403;]])
+fault(7, "principal-tried-on", lossless, [[return code == 4403 || code == 4409;]], [[return code == 4409;]])
+fault(7, "any-4xxx-ends-an-attempt", lossless, [[return code == 4403 || code == 4409;]], [[return code >= 4000;]])
+fault(7, "early-1002-ends", lossless, [[return code == 4403 || code == 4409;]],
+  [[return code == 1002 || code == 4403 || code == 4409;]])
+fault(7, "malformed-is-4400", dialogue, [[n->account && client ? 4400 : 1008, "PROTOCOL", why);]],
+  [[n->socket->lossless ? 4400 : 1008, "PROTOCOL", why);]])
 fault(7, "violation-is-1008", lossless, [[  dop_node_part(n->socket, 4400, "PROTOCOL", why);]],
   [[  dop_node_part(n->socket, 1008, "PROTOCOL", why);]])
 fault(7, "client-gives-up-after-violation", node, [[  if (closing || taken)]], [[  if (closing || code)]])
@@ -261,7 +278,7 @@ fault(9, "end-before-what-waits", lossless, [[  if (dop_lossless_pump(n, 1) == 0
 fault(9, "end-settles-nothing", lossless, [[  a->settled = 1;
   if (a->closing) {]], [[  if (a->closing) {]])
 fault(9, "bare-token-settles", lossless, [[    end_by(n, "peer"); /* it settles nothing */]],
-  [[    a->settled = 1;
+  [[    n->account->settled = 1;
     end_by(n, "peer");]])
 fault(9, "sends-accepted-after-end", node, [[  if (n->account->closing) return DOP_SEND_CLOSED;
 ]], "")
@@ -298,6 +315,9 @@ fault(10, "parked-out-of-order", lossless, [[  if (n->socket->paused || a->parke
   { survives = "A link hands out everything that is parked before it parses on, so the second test never decides." })
 fault(10, "crammed-never", lossless, [[    n->socket->crammed = 1;
 ]], "")
+fault(10, "paused-delivers", lossless, [[!a->parked.count && !n->socket->paused &&
+      m->len]], [[!a->parked.count &&
+      m->len]])
 fault(10, "crammed-for-ever", lossless, [[  if (!a->parked.count) n->socket->crammed = 0;
 ]], "")
 
@@ -310,42 +330,44 @@ fault(11, "stuck-once-more", resume, [[  return a->stuck >= STUCK_MOST;]], [[  r
 fault(11, "idle-is-stuck", resume, [[  int moves = h != a->acked || a->written == a->acked;]],
   [[  int moves = h != a->acked;]])
 fault(11, "messages-move-nothing", lossless, [[  a->stuck = 0;
-  a->received++;]], [[  a->received++;]])
+  a->node]], [[  a->node]])
 fault(11, "acks-move-nothing", lossless, [[  if (h != a->acked) a->stuck = 0;
 ]], "")
-fault(11, "one-detached-too-few", node, [[(t->detached_count > t->limits.max_detached ||]],
-  [[(t->detached_count >= t->limits.max_detached ||]])
-fault(11, "newest-evicted", node, [[    dop_node_end(t->detached.first, 1000, "evicted");]],
-  [[    dop_node_end(t->detached.last, 1000, "evicted");]])
+fault(11, "one-detached-too-few", node, [[t->detached_count <= l->max_detached)]],
+  [[t->detached_count < l->max_detached)]])
+fault(6, "unconfirmed-without-a-cap", node, [[t->unconfirmed_count <= l->max_unconfirmed)]], [[1)]])
+fault(6, "sessions-go-before-unconfirmed", node, [[dop_node_end(unconfirmed ? unconfirmed : session,]],
+  [[dop_node_end(session ? session : unconfirmed,]])
+fault(11, "newest-evicted", node, [[*session = t->detached.first;]], [[*session = t->detached.last;]])
 fault(11, "detached-sends-not-counted", node, [[    t->detached_bytes += size;
 ]], "")
 
 -- 12. Principal.
-fault(12, "any-principal-resumes", resume, [[  } else if (!dop_node_same_principal(holder, newcomer)) {]],
-  [[  } else if (0) {]])
-fault(12, "nobody-is-anybody", resume, [[  if (!a->principal || !b->principal) return a->principal == b->principal;]],
-  [[  if (!a->principal || !b->principal) return 1;]])
-fault(12, "principal-by-prefix", resume,
-  [[  return dop_token_is(a->principal, b->principal->text, b->principal->len);]],
-  [[  return dop_token_mirrors(a->principal, b->principal->text, b->principal->len);]])
+fault(12, "any-principal-resumes", resume, [[  } else if (may == DOP_MAY_NOT) {]], [[  } else if (0) {]])
+fault(12, "nobody-is-anybody", principal, [[  if (!owner || !other) return DOP_MAY_NOT;]],
+  [[  if (!owner || !other) return DOP_MAY;]])
+fault(12, "principal-by-prefix", principal, [[  if (dop_token_is(owner, other->text, other->len)) return DOP_MAY;]],
+  [[  if (dop_token_mirrors(owner, other->text, other->len)) return DOP_MAY;]])
 fault(12, "thief-ends-the-session", resume,
-  [[    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");]],
-  [[    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");
+  [[    refuse(newcomer, 4403, "PRINCIPAL", "the session belongs to somebody else");]],
+  [[    refuse(newcomer, 4403, "PRINCIPAL", "the session belongs to somebody else");
     dop_node_end(holder, 4403, "protocol");]])
 fault(12, "thief's-attempt-counts", resume,
-  [[    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");]],
+  [[    refuse(newcomer, 4403, "PRINCIPAL", "the session belongs to somebody else");]],
   [[    a->attempt = n;
-    dop_node_part(s, 4403, "PRINCIPAL", "the session belongs to somebody else");]])
+    refuse(newcomer, 4403, "PRINCIPAL", "the session belongs to somebody else");]])
 fault(12, "tombstone-for-anybody", tombs,
   [[    if (tomb->until <= now || tomb->principal[0] != who[0] || tomb->principal[1] != who[1])]],
   [[    if (tomb->until <= now)]])
 fault(12, "tombstone-without-principal", resume, [[n->principal, a->received, a->ended);]],
   [[NULL, a->received, a->ended);]])
-fault(12, "any-principal-resumes-plain", dialogue, [[  else if (holder && !dop_node_same_principal(holder, n))]],
-  [[  else if (0)]])
+fault(12, "any-principal-resumes-plain", dialogue, [[  if (may == DOP_MAY_NOT)]], [[  if (0)]])
 
 -- The grammar, the limits, the dialects.
 fault("wire", "limits-twice", lossless, [[  if (a->heard_limits) {]], [[  if (0) {]])
+fault("wire", "data-before-limits-at-once", lossless, [[  if (a->heard_limits && !a->closing &&]],
+  [[  if (!a->closing &&]])
+fault("wire", "data-before-limits", lossless, [[  if (!n->account->heard_limits) {]], [[  if (0) {]])
 fault("wire", "window-shrinks", lossless, [[ || l->window_ms < a->peer.window_ms ||]], [[ ||]])
 fault("wire", "messages-shrink", lossless, [[             l->max_messages < a->peer.max_messages ||]], "")
 fault("wire", "nothing-taken", lossless, [[             !l->max_message || !l->max_messages) {]],
@@ -356,8 +378,8 @@ fault("wire", "no-digits", r1, [[  if (r->at == from || (*from]], [[  if ((*from
 fault("wire", "2^53", r1, [[    if (v > DOP_R1_MOST) return 0;]], [[    if (v > DOP_R1_MOST + 1) return 0;]])
 fault("wire", "rest-ignored", r1, [[body(&r, *r.at++, m) || !ended(&r)) {]], [[body(&r, *r.at++, m)) {]])
 fault("wire", "token-not-escaped", lossless,
-  [[(m->len && m->data[0] == DOP_R1_MARK) || dop_token_is(n->token, m->data, m->len));]],
-  [[(m->len && m->data[0] == DOP_R1_MARK));]])
+  [[  if (!dop_r1_marked(m->data, m->len) && !dop_token_is(n->token, m->data, m->len))]],
+  [[  if (!dop_r1_marked(m->data, m->len))]])
 fault("wire", "acked-again", lossless, [[  if (h < a->acked || h > a->written) return -1;
   if (h != a->acked) a->stuck]], [[  if (h > a->written) return -1;
   if (h != a->acked) a->stuck]])
