@@ -138,7 +138,7 @@ bench: need-build+bench ## CPU a message and bytes a session against a bare epol
 .PHONY: bench-tools
 bench-tools: build/bench/bare build/bench/load
 
-build/bench/load: bench/load.c bench/gauge.c bench/account.c
+build/bench/load: bench/load.c bench/options.c bench/gauge.c bench/account.c
 build/bench/bare: bench/bare.c
 build/bench/%: $(wildcard bench/*.h)
 	@mkdir -p $(@D)

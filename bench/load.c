@@ -13,7 +13,6 @@
 #define _GNU_SOURCE 1
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -31,6 +30,7 @@
 #include "account.h"
 #include "gauge.h"
 #include "load.h"
+#include "options.h"
 
 enum {
   READ_SIZE = 64 * 1024,
@@ -65,15 +65,6 @@ struct conn {
   char half[HALF], other[HALF_MAX]; /* The two halves of the session's token. */
   struct account account;           /* With --r1. */
 };
-
-static struct {
-  char path[256];
-  uint16_t port;
-  int connections, depth, pid;
-  size_t size;
-  double seconds;
-  bool dop, r1, idle; /* --r1 is a session too: dop and r1. */
-} opt;
 
 static struct conn *conns;
 static int poller, ready, closed;
@@ -583,86 +574,6 @@ static void run_idle(void) {
          : opt.dop ? "dop"
                    : "plain",
          opt.connections, (double)(after - before) / opt.connections, before, after);
-}
-
-/* ---- options ---- */
-
-__attribute__((noreturn)) static void usage(void) {
-  fprintf(stderr, "usage: load --url ws://127.0.0.1:PORT/PATH --pid SERVER_PID [--connections N]\n"
-                  "            [--depth D] [--size S] [--seconds T] [--dop | --r1] [--idle]\n");
-  exit(1);
-}
-
-static double number(const char *text, double least, double most) {
-  char *end;
-  double n = strtod(text, &end);
-  if (end == text || *end || !(n >= least && n <= most)) {
-    fprintf(stderr, "load: \"%s\" is not between %.10g and %.10g\n", text, least, most);
-    usage();
-  }
-  return n;
-}
-
-static void read_url(const char *url) {
-  static const char start_of_url[] = "ws://127.0.0.1:";
-  char *end;
-  if (strncmp(url, start_of_url, sizeof start_of_url - 1) != 0) usage();
-  unsigned long port = strtoul(url + sizeof start_of_url - 1, &end, 10);
-  if (port < 1 || port > 65535 || (*end && *end != '/') || strlen(end) >= sizeof opt.path) usage();
-  if (strpbrk(end, " \r\n")) usage();
-  opt.port = (uint16_t)port;
-  snprintf(opt.path, sizeof opt.path, "%s", *end ? end : "/");
-}
-
-static void read_options(int argc, char **argv) {
-  static const struct option known[] = {{"url", 1, NULL, 'u'},     {"connections", 1, NULL, 'c'},
-                                        {"depth", 1, NULL, 'd'},   {"size", 1, NULL, 's'},
-                                        {"seconds", 1, NULL, 't'}, {"pid", 1, NULL, 'p'},
-                                        {"dop", 0, NULL, 'D'},     {"r1", 0, NULL, 'R'},
-                                        {"idle", 0, NULL, 'I'},    {NULL, 0, NULL, 0}};
-  int option;
-  opt.connections = 100;
-  opt.depth = 1;
-  opt.size = 64;
-  opt.seconds = 2;
-  while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-    switch (option) {
-    case 'u':
-      read_url(optarg);
-      break;
-    case 'c':
-      opt.connections = (int)number(optarg, 1, 1000000);
-      break;
-    case 'd':
-      opt.depth = (int)number(optarg, 1, 65536);
-      break;
-    case 's':
-      opt.size = (size_t)number(optarg, 0, 16 << 20);
-      break;
-    case 't':
-      opt.seconds = number(optarg, 0.05, 3600);
-      break;
-    case 'p':
-      opt.pid = (int)number(optarg, 1, 1 << 30);
-      break;
-    case 'D':
-      opt.dop = true;
-      break;
-    case 'R':
-      opt.dop = opt.r1 = true;
-      break;
-    case 'I':
-      opt.idle = true;
-      break;
-    default:
-      usage();
-    }
-  }
-  if (optind < argc || !opt.port || !opt.pid) usage();
-  if ((double)opt.depth * (double)opt.size > 256 << 20) {
-    fprintf(stderr, "load: more than 256 MiB in flight on a connection\n");
-    usage();
-  }
 }
 
 int main(int argc, char **argv) {
