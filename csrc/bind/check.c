@@ -27,15 +27,18 @@ uint64_t dop_check_ms(lua_State *L, int arg, double least) {
 }
 
 enum dop_kind dop_check_kind(lua_State *L, int arg) {
-  if (lua_isnoneornil(L, arg)) return DOP_TEXT;
-  const char *kind = lua_type(L, arg) == LUA_TSTRING ? lua_tostring(L, arg) : "";
-  if (strcmp(kind, "text") == 0) return DOP_TEXT;
-  if (strcmp(kind, "binary") != 0) luaL_argerror(L, arg, "\"text\" or \"binary\" expected");
+  int type = lua_type(L, arg);
+  size_t len = 0;
+  if (type <= LUA_TNIL) return DOP_TEXT; /* none is below nil */
+  const char *kind = type == LUA_TSTRING ? lua_tolstring(L, arg, &len) : NULL;
+  if (len == 4 && memcmp(kind, "text", 4) == 0) return DOP_TEXT;
+  if (len != 6 || memcmp(kind, "binary", 6) != 0)
+    luaL_argerror(L, arg, "\"text\" or \"binary\" expected");
   return DOP_BINARY;
 }
 
 const char *dop_check_string(lua_State *L, int arg, size_t *len) {
-  luaL_checktype(L, arg, LUA_TSTRING);
+  if (lua_type(L, arg) != LUA_TSTRING) luaL_checktype(L, arg, LUA_TSTRING); /* raises */
   return lua_tolstring(L, arg, len);
 }
 

@@ -361,21 +361,21 @@ static void deliver_messages(lua_State *L, struct delivery *d) {
   struct dop_node *n = NULL;
   struct dop_node_box *box = NULL;
   struct dop_message m;
-  int handlers = lua_gettop(L) + 1, subject = handlers + 1;
+  int handlers = lua_gettop(L) + 1, subject = handlers + 1, kind_name = handlers + 2;
+  enum dop_kind kind = 0;
   while (d->left && s->ops->next(s, &m)) {
     d->left--;
     d->in_hand = 1;
-    if (s->node != n) {
+    if (s->node != n || m.kind != kind) { /* what is the same for each of a row */
       n = s->node;
+      kind = m.kind;
       lua_settop(L, handlers - 1);
       push_handlers(L, n->transport);
       box = dop_push_node(L, n);
+      lua_pushstring(L, kind == DOP_TEXT ? "text" : "binary");
     }
     lua_pushlstring(L, m.data, m.len);
-    if (m.kind == DOP_TEXT)
-      lua_pushliteral(L, "text");
-    else
-      lua_pushliteral(L, "binary");
+    lua_pushvalue(L, kind_name);
     d->in_hand = 0;
     emit_from(L, d, n->transport, handlers, subject, box, DOP_EVENT_MESSAGE, 2);
     if (d->h->engine.first) deliver_events(L, d);
