@@ -277,6 +277,7 @@ static int acknowledgement_due(const struct dop_account *a) {
 static DOP_SELDOM void after_delivery(struct dop_node *n) {
   struct dop_account *a = n->account;
   let_go(a);
+  if (n->status != DOP_CONNECTED) return; /* the next resumption counts it */
   if (acknowledgement_due(a) ||
       (!a->timer.slot && dop_timers_arm(&engine(n)->timers, &a->timer, engine(n)->now + ACK_AFTER)))
     dop_lossless_acknowledge(n);

@@ -25,6 +25,7 @@ void dop_sim_checker_dispose(struct dop_sim_checker *k) {
   for (uint32_t i = 0; i < k->token_count; i++) dop_token_free(k->tokens[i]);
   free(k->tokens);
   free(k->wires);
+  free(k->halves);
 }
 
 void dop_sim_wrong(struct dop_sim_checker *k, const char *format, ...) {
@@ -132,7 +133,7 @@ static enum dop_kind body(const struct dop_sim_checker *k, int side, struct dop_
   *p++ = ' ';
   size_t size = (size_t)(p - out);
   size += k->large || e.number % 64 == 9 ? mix % 3900 : mix % 40;
-  if (k->huge && e.number % 32 == 17) size = 60000 + mix % 12000;
+  if (k->huge && e.number % 8 == 1) size = 60000 + mix % 12000;
   memcpy(p, pattern + mix % 26, size - (size_t)(p - out));
   *len = size;
   return kind;
@@ -259,6 +260,20 @@ void dop_sim_check_returned(struct dop_sim_checker *k, struct dop_node *n, size_
   b->owed_bytes += len;
 }
 
+void dop_sim_check_withheld(struct dop_sim_checker *k, struct dop_node *n) {
+  struct dop_sim_book *b = dop_sim_book_of(k, n);
+  const struct dop_account *a = n->account;
+  if (!b) return;
+  b->resumed.received = UINT64_MAX; /* it moved, and back */
+  if (a->in_hand || a->told != a->received)
+    dop_sim_wrong(k, "%s gave up its socket and did not say what had come", names[b->side]);
+}
+
+void dop_sim_check_disconnect(struct dop_sim_checker *k, struct dop_node *n) {
+  struct dop_sim_book *b = dop_sim_book_of(k, n);
+  if (b && n->account && n->account->end_parked) b->peer_first = 1;
+}
+
 struct dop_sim_owed dop_sim_owed_before(struct dop_sim_checker *k, struct dop_socket *s) {
   struct dop_sim_owed o = {0};
   struct dop_node *n = s->node;
@@ -314,6 +329,15 @@ static void check_end(struct dop_sim_checker *k, struct dop_sim_book *b, struct 
                   b->delivered);
   if (b->wire > first + ev->written)
     dop_sim_wrong(k, "%s got message %u back as unsent, but it was on a socket", who, b->wire);
+  const struct dop_account *a = ev->node->account;
+  b->settled = ev->settled;
+  if (a && (uint64_t)ev->written + first != a->written)
+    dop_sim_wrong(k, "%s wrote %llu messages and reports %u", who, (unsigned long long)a->written,
+                  first + ev->written);
+  if (b->end_waits && !ev->settled && !unknown)
+    dop_sim_wrong(k, "%s forgot what the peer's end had settled", who);
+  if (b->peer_first && strcmp(ev->why, "peer") != 0)
+    dop_sim_wrong(k, "%s takes the end of its peer for its own", who);
   if (client && unknown && ev->settled != b->gone_known)
     dop_sim_wrong(k, "the client was%s told what had been delivered, and reports the %s",
                   b->gone_known ? "" : " not", ev->settled ? "one" : "other");
@@ -324,6 +348,25 @@ static void check_end(struct dop_sim_checker *k, struct dop_sim_book *b, struct 
     if (!ev->settled) dop_sim_wrong(k, "%s: the peer's end settled nothing", who);
     if (b->node->account->parked.count)
       dop_sim_wrong(k, "%s ended before it was given what came before the end", who);
+  }
+}
+
+/* Whether a session that is in this status ends with its socket. */
+static int is_fatal(const struct dop_sim_book *b, int client, unsigned code) {
+  switch (code) {
+  case 4001:
+  case 4400:
+    return 1;
+  case 1002:
+  case 1003:
+  case 1007:
+  case 1009:
+    return b->status == DOP_CONNECTED;
+  case 4403:
+  case 4409:
+    return client && b->status != DOP_CONNECTED;
+  default:
+    return 0;
   }
 }
 
@@ -360,6 +403,7 @@ static void check_close(struct dop_sim_checker *k, const struct dop_event *ev) {
   default:
     break;
   }
+  if (b) b->fatal = is_fatal(b, client, ev->code) != 0;
   if (!right)
     dop_sim_wrong(k, "%s lost its socket with %u: %s", names[!!client], ev->code, ev->why);
   if (ev->code == 1006 && strcmp(ev->why, "the peer did not answer a ping") == 0) {
@@ -375,6 +419,15 @@ static void check_close(struct dop_sim_checker *k, const struct dop_event *ev) {
     if (!right) dop_sim_wrong(k, "%s gave up a socket that is not dead", names[!!client]);
     dop_sim_cover(k->coverage, "%s ping unanswered", names[!!client]);
   }
+}
+
+/* Who ended formally, or lost its session to another holder, makes no further attempt. */
+static void check_transport(struct dop_sim_checker *k, const struct dop_event *ev) {
+  static const char *const over[] = {"peer", "local", "taken", "closed"};
+  int is_over = 0;
+  for (size_t i = 0; i < sizeof over / sizeof *over; i++) is_over |= strcmp(ev->why, over[i]) == 0;
+  if (ev->transport->role == DOP_CLIENT && (int)ev->transport->closed < is_over)
+    dop_sim_wrong(k, "the client goes on after its session ended: %s", ev->why);
 }
 
 static void check_evicted(struct dop_sim_checker *k, const struct dop_sim_book *b) {
@@ -393,12 +446,21 @@ static void hear_status(struct dop_sim_checker *k, const struct dop_event *ev) {
            dop_status_name(ev->now));
   dop_sim_trace(k, "%s", change);
   dop_sim_cover(k->coverage, "%s", change);
-  if (!dop_sim_in_table(change)) dop_sim_wrong(k, "%s, which the table does not have", change);
+  if (!dop_sim_in_table(change, k->plain) &&
+      (strcmp(ev->why, "closed") != 0 || ev->now != DOP_DISCONNECTED))
+    dop_sim_wrong(k, "%s, which the table does not have", change);
   struct dop_sim_book *b = ev->node->account || ev->now == DOP_CONNECTED
                                ? dop_sim_book_of(k, ev->node)
                                : known(k, ev->node);
   if (!b) return;
   b->turn = k->turn;
+  b->status = ev->now;
+  if (!k->plain && !b->killed && side == CLIENT) {
+    int lost = strcmp(ev->why, "protocol") == 0 || strcmp(ev->why, "taken") == 0;
+    if (ev->now == DOP_DISCONNECTED ? lost && !b->fatal : b->fatal)
+      dop_sim_wrong(k, "the client %s with its socket",
+                    b->fatal ? "did not end its session" : "ended its session");
+  }
   if (ev->now == DOP_CONNECTED && !b->connected) {
     b->connected = 1;
     memset(&b->last, 0, sizeof b->last);
@@ -407,6 +469,10 @@ static void hear_status(struct dop_sim_checker *k, const struct dop_event *ev) {
   if (ev->now == DOP_CONNECTED) b->held_at = k->engine->now;
   if (ev->now == DOP_RECONNECTING) b->lost_at = k->engine->now;
   if (ev->now != DOP_DISCONNECTED || side != SERVER) return;
+  const struct dop_account *a = ev->node->account;
+  if (a && !b->killed && ev->before == DOP_CONNECTED && strcmp(ev->why, "closed") == 0 &&
+      a->told != a->received - a->in_hand)
+    dop_sim_wrong(k, "the server closed and did not say what had come");
   uint64_t gone = k->engine->now - b->lost_at;
   const struct dop_limits *l = &ev->transport->limits;
   if (strcmp(ev->why, "expired") == 0 &&
@@ -436,12 +502,16 @@ void dop_sim_check_event(struct dop_sim_checker *k, struct dop_event *ev) {
     check_close(k, ev);
     break;
   case DOP_EVENT_CONNECT:
-    dop_sim_book_of(k, ev->node);
+    b = dop_sim_book_of(k, ev->node);
     dop_sim_cover(k->coverage, "%s connect", names[side]);
+    if (b && b->announced) dop_sim_wrong(k, "%s was told twice of a session", names[side]);
+    if (b) b->announced = 1;
     break;
   case DOP_EVENT_RECONNECT:
     dop_sim_cover(k->coverage, "%s reconnect", names[side]);
     if (ev->written) dop_sim_cover(k->coverage, "%s replayed", names[side]);
+    if (ev->node->account && ev->node->account->in_hand)
+      dop_sim_wrong(k, "%s resumes with a message in its hand", names[side]);
     break;
   case DOP_EVENT_DISCONNECT:
     b = dop_sim_book_of(k, ev->node);
@@ -449,6 +519,7 @@ void dop_sim_check_event(struct dop_sim_checker *k, struct dop_event *ev) {
     if (!b || b->killed) break;
     dop_sim_cover(k->coverage, "%s disconnect %.40s", names[side], ev->why);
     check_end(k, b, ev);
+    check_transport(k, ev);
     break;
   case DOP_EVENT_DRAIN:
     b = dop_sim_book_of(k, ev->node);

@@ -51,6 +51,13 @@ struct dop_sim_book {
   struct {
     uint64_t acked, received, written;
   } before, resumed;       /* the account before this turn; after the last resumption */
+  uint64_t closing_at;     /* ms; since when it waits for the answer to its end */
+  unsigned status;         /* as told */
+  unsigned fatal : 1;      /* the close of its socket takes it along */
+  unsigned announced : 1;  /* `connect` was told */
+  unsigned end_waits : 1;  /* the peer's end waits behind what is parked, or did */
+  unsigned peer_first : 1; /* its application ended it when that was so */
+  unsigned settled : 1;    /* it ended, and knew what had come */
   unsigned connected : 1;  /* is CONNECTED, or was */
   unsigned ended : 1;      /* it is over */
   unsigned killed : 1;     /* its process died: nobody is told anything */
@@ -75,7 +82,7 @@ struct dop_sim_wire {
     struct dop_sim_book *book; /* whose messages these are, NULL: not known */
     uint64_t next, said;       /* data messages of it that were written; h that was said last */
     uint32_t texts;
-    unsigned head : 1, limits : 1, end : 1;
+    unsigned head : 1, limits : 1, end : 1, closed : 1;
   } dir[2]; /* by the writer's side */
 };
 
@@ -92,6 +99,11 @@ struct dop_sim_checker {
   uint32_t token_count;
   struct dop_sim_wire *wires; /* by the connection's number */
   uint32_t wire_count;
+  struct {
+    uint64_t hash;
+    unsigned number; /* of the connection */
+  } * halves;        /* that were said */
+  uint32_t half_count;
   uint32_t burials; /* of the server's process */
   uint32_t process; /* how manieth that is */
   uint32_t turn;
@@ -133,6 +145,12 @@ void dop_sim_check_returned(struct dop_sim_checker *k, struct dop_node *n, size_
 /* Looks whether an acknowledgement left meanwhile. */
 void dop_sim_owed_look(struct dop_sim_book *b);
 
+/* An application is about to end a session. */
+void dop_sim_check_disconnect(struct dop_sim_checker *k, struct dop_node *n);
+
+/* A message could not be handed over, and the socket was given up for it. */
+void dop_sim_check_withheld(struct dop_sim_checker *k, struct dop_node *n);
+
 /* Around the call that takes the next message out: an acknowledgement leaves exactly when it must.
  * Begin returns what end wants back. */
 struct dop_sim_owed {
@@ -146,6 +164,9 @@ void dop_sim_owed_after(struct dop_sim_checker *k, const struct dop_sim_owed *o)
 
 /* Bytes are about to come to an end, or time is to pass. */
 void dop_sim_check_turn(struct dop_sim_checker *k);
+
+/* Deadlines have passed. */
+void dop_sim_check_timers(struct dop_sim_checker *k);
 
 /* An application hears an event. */
 void dop_sim_check_event(struct dop_sim_checker *k, struct dop_event *ev);

@@ -17,7 +17,7 @@ __attribute__((format(printf, 2, 3))) void dop_sim_cover(struct dop_sim_coverage
 
 /* Whether the total table of docs/protocol.md has such a change of status ("client OPEN->..."), for
  * any reason. */
-int dop_sim_in_table(const char *name);
+int dop_sim_in_table(const char *name, int plain);
 
 /* Prints each name with its count, sorted, when `all` is set, and the names that a run must reach
  * and this one did not. Returns how many those are. */

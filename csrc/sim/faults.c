@@ -108,7 +108,7 @@ static void disconnect(struct world *w, int side) {
   struct dop_node *n = dop_sim_sender(w, side);
   dop_sim_trace(&w->k, "%s disconnects", dop_sim_sides[side]);
   dop_sim_check_turn(&w->k);
-  if (n) dop_node_disconnect(n, 1000, "local");
+  if (n) dop_sim_disconnect(w, n);
   dop_sim_turn(w);
 }
 
@@ -151,7 +151,7 @@ static void ends(struct world *w, struct dop_sim_conn *c) {
   int side = (int)below(w, 2);
   uint64_t then = below(w, 6);
   name(w, "disconnect");
-  if (below(w, 2)) dop_sim_send_one(w, side);
+  for (uint64_t n = below(w, w->k.huge ? 12 : 2); n; n--) dop_sim_send_one(w, side);
   disconnect(w, side);
   if (then == 0) {
     name(w, "both disconnect");
@@ -180,12 +180,16 @@ static void kill_server(struct world *w) {
   w->kills++;
   for (struct dop_sim_conn *c = w->net.conns; c; c = c->next) dop_sim_cut(&w->net, c, 3);
   dop_sim_turn(w);
-  dop_sim_check_killed(&w->k, SERVER);
-  struct dop_transport *old = w->ends[SERVER];
-  dop_transport_close(old, 1001);
+  dop_sim_new_server(w);
+}
+
+/* It closes, and another one takes its place. */
+static void close_server(struct world *w) {
+  name(w, "the server closes");
+  w->kills++;
+  dop_transport_close(w->ends[SERVER], 1001);
   dop_sim_turn(w);
-  dop_transport_unref(old);
-  w->ends[SERVER] = dop_sim_new_end(w, SERVER);
+  dop_sim_new_server(w);
 }
 
 /* The process of the client dies, or its machine does, and the server is told or not. */
@@ -346,7 +350,7 @@ void dop_sim_fault(struct world *w) {
   } else if (kind < 158) {
     pauses(w, c);
   } else if (kind < 162) {
-    if (w->kills < 3) kill_server(w);
+    if (w->kills < 3) below(w, 3) ? kill_server(w) : close_server(w);
   } else if (kind < 165) {
     if (w->kills < 3) kill_client(w);
   } else if (kind < 173) {

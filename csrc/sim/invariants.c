@@ -10,14 +10,33 @@ enum { SERVER = DOP_SIM_SERVER, CLIENT = DOP_SIM_CLIENT };
 void dop_sim_check_turn(struct dop_sim_checker *k) {
   const struct dop_transport *t = k->ends[SERVER];
   k->turn++;
+  struct dop_node *client = k->ends[CLIENT]->current;
+  struct dop_sim_book *c = client && client->account ? dop_sim_book_of(k, client) : NULL;
+  if (c) dop_sim_owed_look(c);
   for (int detached = 0; detached < 2; detached++)
     for (struct dop_node *n = detached ? t->detached.first : t->attached.first; n; n = n->next) {
       struct dop_sim_book *b = n->account ? dop_sim_book_of(k, n) : NULL;
       if (!b) continue;
+      dop_sim_owed_look(b);
       b->before.acked = n->account->acked;
       b->before.received = n->account->received;
       b->before.written = n->account->written;
     }
+}
+
+/* An acknowledgement that waits for more leaves after a second, not before. */
+static void timer_of(struct dop_sim_checker *k, const struct dop_node *n) {
+  const struct dop_account *a = n->account;
+  struct dop_sim_book *b = a && n->status == DOP_CONNECTED && !a->closing
+                               ? dop_sim_book_of(k, (struct dop_node *)n)
+                               : NULL;
+  if (b && a->told != b->owed_told && k->engine->now < b->owed_at + 1000)
+    dop_sim_wrong(k, "%s acknowledged before a second had passed", dop_sim_sides[b->side]);
+}
+
+void dop_sim_check_timers(struct dop_sim_checker *k) {
+  if (k->ends[CLIENT]->current) timer_of(k, k->ends[CLIENT]->current);
+  for (struct dop_node *n = k->ends[SERVER]->attached.first; n; n = n->next) timer_of(k, n);
 }
 
 static void limits(struct dop_sim_checker *k, struct dop_sim_book *b, struct dop_sim_book *other) {
@@ -66,6 +85,13 @@ static void account(struct dop_sim_checker *k, struct dop_sim_book *b) {
       (n->queue.count > l->queue_messages || dop_queue_size(&n->queue) > l->queue_bytes))
     dop_sim_wrong(k, "%s holds more than its limits say", who);
   if (b->full && !n->queue.count) dop_sim_wrong(k, "%s was not told that there is room", who);
+  if (b->connected && !b->announced) dop_sim_wrong(k, "%s was not told of its session", who);
+  if (a->end_parked) b->end_waits = 1;
+  if (a->closing && !b->closing_at) b->closing_at = k->engine->now;
+  if (a->closing && k->engine->now - b->closing_at > l->close_timeout)
+    dop_sim_wrong(k, "%s waits too long for the answer to its end", who);
+  if (a->closing && n->socket && dop_socket_stopped(n->socket))
+    dop_sim_wrong(k, "%s waits for an answer and does not read", who);
   owed(k, b);
   b->last.acked = a->acked;
   b->last.written = a->written;
@@ -117,6 +143,15 @@ static void link(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_l
     dop_sim_wrong(k, "%s did not notice that its socket is dead", dop_sim_sides[side]);
 }
 
+/* A question that came is answered at once. */
+static void answered(struct dop_sim_checker *k, const struct dop_sim_conn *c) {
+  if (c->number >= k->wire_count || !k->wires[c->number].token[0] || k->wires[c->number].answer)
+    return;
+  if (c->server->state == DOP_LINK_OPEN && !c->server->in.len && !c->up.bytes.len &&
+      !c->up.swallowed && !c->up.ended)
+    dop_sim_wrong(k, "a resumption was not answered");
+}
+
 static void caps(struct dop_sim_checker *k) {
   const struct dop_transport *t = k->ends[SERVER];
   uint64_t count = 0, bytes = 0;
@@ -138,6 +173,7 @@ void dop_sim_check_step(struct dop_sim_checker *k) {
   for (struct dop_sim_conn *c = k->net->conns; c; c = c->next) {
     if (c->server) link(k, c, c->server, SERVER);
     if (c->client) link(k, c, c->client, CLIENT);
+    if (c->server) answered(k, c);
     if (c->server && c->client && c->server->socket.node && c->client->socket.node && !c->guest)
       settled(k, c);
   }

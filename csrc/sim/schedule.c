@@ -81,6 +81,14 @@ static void hear_guest(struct world *w, const struct dop_event *ev) {
     w->guest_over = 1;
 }
 
+/* An application that hears that its session goes on may have no time for it. */
+static void welcome_back(struct world *w, struct dop_node *n) {
+  if (w->calm || below(w, 12) || !n->socket) return;
+  dop_sim_cover(w->k.coverage, "%s pauses as it is back",
+                dop_sim_sides[n->transport->role == DOP_CLIENT]);
+  n->socket->ops->pause(n->socket, 1);
+}
+
 static void hear_event(struct world *w, struct dop_event *ev) {
   if (ev->type == DOP_EVENT_REQUEST) {
     admit(w, ev);
@@ -95,6 +103,7 @@ static void hear_event(struct world *w, struct dop_event *ev) {
     w->dial_at = 0;
   } else {
     dop_sim_check_event(&w->k, ev);
+    if (ev->type == DOP_EVENT_RECONNECT) welcome_back(w, ev->node);
   }
 }
 
@@ -106,23 +115,32 @@ static void hear_events(struct world *w) {
   }
 }
 
+void dop_sim_disconnect(struct world *w, struct dop_node *n) {
+  dop_sim_check_disconnect(&w->k, n);
+  dop_node_disconnect(n, 1000, "local");
+}
+
 /* A handler may answer, stop reading, lose the socket, or end the session. */
 static void handler(struct world *w, struct dop_socket *s) {
   int side = s->transport->role == DOP_SERVER ? SERVER : CLIENT;
   struct dop_node *n = s->node;
   uint64_t what = below(w, 1600);
   if (what < 220) dop_sim_send(&w->k, n, dop_sim_draw(w));
+  if (n->account && n->account->parked.count && below(w, 16) == 0) what = 1590 + below(w, 10);
   if (w->calm || what < 1586) return;
   dop_sim_cover(w->k.coverage, "%s handler %s", dop_sim_sides[side],
                 what < 1592   ? "drops"
-                : what < 1598 ? "pauses"
-                              : "disconnects");
+                : what < 1597 ? "pauses"
+                : what < 1599 ? "disconnects"
+                              : "closes");
   if (what < 1592)
     dop_node_drop(n, 1);
-  else if (what < 1598)
+  else if (what < 1597)
     s->ops->pause(s, 1);
-  else
-    dop_node_disconnect(n, 1000, "local");
+  else if (what < 1599)
+    dop_sim_disconnect(w, n);
+  else if (s->transport == w->ends[side])
+    dop_transport_close(s->transport, 1001); /* a new one follows, see step() */
 }
 
 /* Takes one message out and hands it over. 0: there is none. */
@@ -134,11 +152,12 @@ static int hand_out(struct world *w, struct dop_socket *s) {
   if (!found) return 0;
   struct dop_node *n = s->node;
   if (n && n->account && !w->calm && below(w, 2000) == 0) { /* no memory to hand it over */
-    struct dop_sim_book *b = dop_sim_book_of(&w->k, n);
     dop_sim_cover(w->k.coverage, "fault not handed over");
-    if (b) b->resumed.received = UINT64_MAX; /* it moved, and back */
+    dop_node_ref(n);
     dop_node_undelivered(s);
     dop_node_part(s, 1011, "ENOMEM", "no memory to hand a message over");
+    dop_sim_check_withheld(&w->k, n);
+    dop_node_unref(n);
     hear_events(w);
     return 1;
   }
@@ -224,6 +243,7 @@ void dop_sim_wait(struct world *w, uint64_t ms) {
     if (next < w->engine.now) next = w->engine.now;
     dop_sim_check_turn(&w->k);
     dop_engine_advance(&w->engine, next);
+    dop_sim_check_timers(&w->k);
     dop_sim_turn(w);
     if (w->dial_at && w->engine.now >= w->dial_at && !w->over) {
       w->dial_at = 0;
@@ -276,6 +296,15 @@ void dop_sim_new_client(struct world *w) {
   if (old) dop_transport_unref(old);
 }
 
+void dop_sim_new_server(struct world *w) {
+  struct dop_transport *old = w->ends[SERVER];
+  dop_sim_check_killed(&w->k, SERVER);
+  dop_transport_close(old, 1001);
+  dop_sim_turn(w);
+  dop_transport_unref(old);
+  w->ends[SERVER] = dop_sim_new_end(w, SERVER);
+}
+
 static void step(struct world *w) {
   uint64_t what = below(w, 100);
   dop_sim_reap(&w->net);
@@ -296,7 +325,8 @@ static void step(struct world *w) {
   const struct dop_node *n = w->ends[CLIENT]->current;
   if (n && n->socket && n->status != DOP_CONNECTED && below(w, 30) == 0) dop_sim_fault(w);
   dop_sim_turn(w);
-  if (w->over) dop_sim_new_client(w);
+  if (w->over || w->ends[CLIENT]->closed) dop_sim_new_client(w);
+  if (w->ends[SERVER]->closed) dop_sim_new_server(w);
   dop_sim_check_step(&w->k);
 }
 

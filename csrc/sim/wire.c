@@ -44,6 +44,10 @@ static unsigned stuck_after(const struct dop_sim_book *s, uint64_t h) {
   return h != s->before.acked || s->before.written == h ? 0 : before + 1;
 }
 
+static int impossible(const struct dop_sim_book *s, uint64_t h) {
+  return h < s->before.acked || h > s->before.written || stuck_after(s, h) >= STUCK_MOST;
+}
+
 static int is_live(const struct dop_sim_book *s) {
   return s && !s->ended && s->node->status != DOP_DISCONNECTED;
 }
@@ -55,7 +59,7 @@ static void refused(struct dop_sim_checker *k, struct dop_sim_conn *c, struct do
                    : w->n <= s->attempt                ? 4409
                    : !same(s->node->principal, c->who) ? 4403
                                                        : 0;
-  if (s && s->turn == k->turn && s->ended && stuck_after(s, w->h) >= STUCK_MOST) right = 4400;
+  if (s && s->turn == k->turn && s->ended && impossible(s, w->h)) right = 4400;
   if (code != right) dop_sim_wrong(k, "a resumption was refused with %u, not with %u", code, right);
   if (is_live(s) && s->turn == k->turn)
     dop_sim_wrong(k, "a resumption that was refused with %u touched the session", code);
@@ -80,6 +84,8 @@ static void resumed(struct dop_sim_checker *k, struct dop_sim_conn *c, struct do
   if (!same(s->node->principal, c->who))
     dop_sim_wrong(k, "a session was resumed by another principal");
   if (s->node->account->closing) dop_sim_wrong(k, "a session was resumed that was ending");
+  if (w->h < s->before.acked || w->h > s->before.written)
+    dop_sim_wrong(k, "a session was resumed with a count that cannot be");
   if (stuck >= STUCK_MOST) dop_sim_wrong(k, "%u resumptions in a row moved nothing", stuck);
   if (h != (client ? client->delivered : 0))
     dop_sim_wrong(k, "the server says that %llu were delivered, but %u were", (unsigned long long)h,
@@ -100,6 +106,8 @@ static void gone(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_s
   uint64_t h = known && client ? client->delivered : 0;
   w->answer = 'x';
   if (is_live(s)) dop_sim_wrong(k, "a session that lives was said to be gone");
+  if (s && s->turn == k->turn && s->formally && !s->settled)
+    dop_sim_wrong(k, "the server ended a session that came back, and forgot what it said");
   if (r->has_h != (unsigned)known)
     dop_sim_wrong(k, "the server %s what a session had delivered", known ? "forgot" : "knows");
   if (r->h != h)
@@ -116,6 +124,25 @@ static void gone(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_s
 }
 
 /* --- what an end may write, and when --- */
+
+/* A half that was heard once is no secret: each connection has halves of its own. */
+static void half(struct dop_sim_checker *k, struct dop_sim_conn *c, int side, const char *text,
+                 size_t len) {
+  uint64_t hash = 14695981039346656037u;
+  for (size_t i = 0; i < len; i++) hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
+  for (uint32_t i = k->half_count; i; i--) {
+    if (k->halves[i - 1].hash != hash) continue;
+    if (k->halves[i - 1].number != c->number)
+      dop_sim_wrong(k, "%s says a half that it said before", dop_sim_sides[side]);
+    return;
+  }
+  if (k->half_count % 64 == 0) {
+    k->halves = realloc(k->halves, (k->half_count + 64) * sizeof *k->halves);
+    if (!k->halves) abort();
+  }
+  k->halves[k->half_count].hash = hash;
+  k->halves[k->half_count++].number = c->number;
+}
 
 static void ask(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_wire *w,
                 const char *text, size_t len) {
@@ -165,7 +192,10 @@ static void early(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_
     break;
   case DOP_R1_DATA: /* a half, or the question */
     if (side == CLIENT && w->dir[side].texts == 1) ask(k, c, w, text, len);
-    if (w->answer != 'r' && dop_token_half_ok(text, len, DOP_HALF_MIN)) break;
+    if (w->answer != 'r' && dop_token_half_ok(text, len, DOP_HALF_MIN)) {
+      half(k, c, side, text, len);
+      break;
+    }
     if (side == CLIENT && w->token[0] && w->dir[side].texts == 1) break;
     /* fall through */
   default:
@@ -195,6 +225,9 @@ static void counts(struct dop_sim_checker *k, struct dop_sim_wire *w, int side, 
     dop_sim_wrong(k, "%s says that %llu were delivered after %llu, but %u were", who,
                   (unsigned long long)h, (unsigned long long)w->dir[side].said, from->delivered);
   w->dir[side].said = h;
+  if (end && b->node->account->closing && w->dir[side].next != b->count && w->dir[side].limits &&
+      !k->huge)
+    dop_sim_wrong(k, "%s ends before it wrote what it had accepted", who);
   if (!end) dop_sim_cover(k->coverage, "%s acknowledges", who);
 }
 
@@ -268,9 +301,14 @@ void dop_sim_check_wire(struct dop_sim_checker *k, struct dop_sim_conn *c, int u
     for (size_t i = 0; mask && i < seen; i++) text[i] = (char)(p[i] ^ mask[i & 3]);
     if (op == 1 || op == 2) {
       message(k, c, w, side, op == 1 ? DOP_TEXT : DOP_BINARY, text, (size_t)n);
-    } else if (op == 8 && !up && n >= 2 && w->token[0] && !w->answer) {
+    } else if (op == 8 && n >= 2) {
       unsigned code = (unsigned)(unsigned char)text[0] << 8 | (unsigned char)text[1];
-      if (code == 1008 || code >= 4000) refused(k, c, w, code);
+      if (!up && w->token[0] && !w->answer && (code == 1008 || code >= 4000))
+        refused(k, c, w, code);
+      w->dir[side].closed = 1;
+      if (code == 1000 && w->dir[side].limits && w->dir[!side].end && !w->dir[side].end &&
+          !w->dir[!side].closed)
+        dop_sim_wrong(k, "%s did not answer an end", dop_sim_sides[side]);
     }
     p += n;
   }

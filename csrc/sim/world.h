@@ -43,6 +43,10 @@ void dop_sim_dial_as(struct world *w, struct dop_transport *t, const char *who);
 /* A new process takes the place of one that is gone. */
 struct dop_transport *dop_sim_new_end(struct world *w, int side);
 void dop_sim_new_client(struct world *w);
+void dop_sim_new_server(struct world *w);
+
+/* An application ends a session. */
+void dop_sim_disconnect(struct world *w, struct dop_node *n);
 
 /* The node that a side sends on: the client's, or one of the server's that were CONNECTED. */
 struct dop_node *dop_sim_sender(struct world *w, int side);
