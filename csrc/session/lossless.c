@@ -140,6 +140,12 @@ static int hear_data(struct dop_node *n, const struct dop_message *m) {
   return count_data(a, m);
 }
 
+/* The copy of a parked message has served. */
+static void let_go(struct dop_account *a) {
+  dop_free(a->hand);
+  a->hand = NULL;
+}
+
 int dop_lossless_unpark(struct dop_node *n, struct dop_message *m) {
   struct dop_account *a = n->account;
   if (!dop_queue_front(&a->parked, m)) {
@@ -149,7 +155,9 @@ int dop_lossless_unpark(struct dop_node *n, struct dop_message *m) {
     }
     return 0;
   }
-  /* A copy: the queue may grow while the handler runs. */
+  /* A copy: the queue may grow while the handler runs. What is there still is of a handler that
+   * lost its socket, and returned after the session had another. */
+  let_go(a);
   a->hand = dop_malloc(m->len);
   if (!a->hand) {
     dop_node_give_up_socket(n);
@@ -160,11 +168,6 @@ int dop_lossless_unpark(struct dop_node *n, struct dop_message *m) {
   dop_queue_pop(&a->parked);
   if (!a->parked.count) n->socket->crammed = 0;
   return count_data(a, m);
-}
-
-static void let_go(struct dop_account *a) {
-  dop_free(a->hand);
-  a->hand = NULL;
 }
 
 void dop_lossless_undelivered(struct dop_node *n) {
