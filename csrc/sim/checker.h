@@ -1,9 +1,9 @@
 /* What is right: the checker of a schedule. It keeps books of its own and looks at both ends.
  *
- * checker.c: books, messages' bodies, what handlers are given, what sessions end with. wire.c: what
- * the ends write, instruction by instruction, and whether an answer is the right one. invariants.c:
- * what must hold after each step, and once the network is calm. Owns the books; never changes an
- * end, and never decides what happens.
+ * checker.c: books, messages' bodies, what handlers are given. events.c: what sessions and sockets
+ * end with. wire.c: what the ends write, instruction by instruction, and whether an answer is the
+ * right one. invariants.c: what must hold after each step, and once the network is calm. Owns the
+ * books; never changes an end, and never decides what happens.
  */
 #ifndef DOP_SIM_CHECKER_H
 #define DOP_SIM_CHECKER_H
@@ -63,6 +63,7 @@ struct dop_sim_book {
   unsigned killed : 1;     /* its process died: nobody is told anything */
   unsigned formally : 1;   /* an application ended it */
   unsigned taken : 1;      /* another holder took the session */
+  unsigned violated : 1;   /* somebody presented it with a count that cannot be */
   unsigned full : 1;       /* a drain is owed */
   unsigned oversize : 1;   /* it holds what the peer will not take */
   unsigned gone_known : 1; /* it was told that its session is over, and what had come */
@@ -123,7 +124,13 @@ __attribute__((format(printf, 2, 3))) void dop_sim_wrong(struct dop_sim_checker 
 __attribute__((format(printf, 2, 3))) void dop_sim_trace(struct dop_sim_checker *k,
                                                          const char *format, ...);
 
-/* The book of a node, made when there is none; NULL: there are too many. */
+/* Which of the two an end is. */
+int dop_sim_side_of(const struct dop_transport *t);
+
+/* The book of a node, NULL: it has none. */
+struct dop_sim_book *dop_sim_known(struct dop_sim_checker *k, const struct dop_node *n);
+
+/* The same, made when there is none; NULL: there are too many. */
 struct dop_sim_book *dop_sim_book_of(struct dop_sim_checker *k, struct dop_node *n);
 
 /* The book of the other end of its session, NULL: not known. */
@@ -136,6 +143,10 @@ struct dop_sim_book *dop_sim_find(struct dop_sim_checker *k, int side, const cha
 /* Sends one more message on a node, of any kind, and checks the answer. Returns whether it was
  * accepted. `chance` decides what message it is. */
 int dop_sim_send(struct dop_sim_checker *k, struct dop_node *n, uint64_t chance);
+
+/* Whether a message is this one, byte for byte. */
+int dop_sim_is_body(struct dop_sim_checker *k, int side, struct dop_sim_entry e,
+                    const struct dop_message *m);
 
 /* A handler is given a message; it has returned. */
 void dop_sim_check_message(struct dop_sim_checker *k, struct dop_socket *s,
@@ -168,10 +179,8 @@ void dop_sim_check_turn(struct dop_sim_checker *k);
 /* Deadlines have passed. */
 void dop_sim_check_timers(struct dop_sim_checker *k);
 
-/* An application hears an event. */
+/* events.c: an application hears an event; a process dies, and its nodes are nobody's any more. */
 void dop_sim_check_event(struct dop_sim_checker *k, struct dop_event *ev);
-
-/* A process dies: its nodes are nobody's any more. */
 void dop_sim_check_killed(struct dop_sim_checker *k, int side);
 
 /* wire.c: an end writes. */

@@ -299,7 +299,13 @@ static void guest(struct world *w) {
   const char *who = w->k.owner;
   uint64_t recorded = s && s->attempt < attempt ? s->attempt : attempt;
   int whole = s && !s->ended && !b->ended && s->connected && b->connected;
-  if (how == 9 && whole) {
+  if (how == 9 && whole && below(w, 3) == 0) {
+    n = attempt + 1;
+    h = below(w, 2) || !s->node->account->acked ? s->node->account->written + 1 + below(w, 3)
+                                                : below(w, s->node->account->acked);
+    b->violated = 1;
+    name(w, "impossible count");
+  } else if (how == 9 && whole) {
     n = attempt + 1 + below(w, 2);
     w->guest_rightful = 1;
     b->taken = 1;
@@ -322,8 +328,9 @@ static void guest(struct world *w) {
     node->account->attempt = n - 1;
     node->account->received = h;
   }
+  whole = h == (b->node->account ? b->node->account->received : 0);
   dop_sim_dial_as(w, w->guest, who);
-  if (w->guest_rightful || below(w, 4)) carry_guest(w);
+  if (w->guest_rightful || !whole || below(w, 4)) carry_guest(w);
 }
 
 /* --- which --- */

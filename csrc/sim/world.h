@@ -1,5 +1,6 @@
-/* What the two files of a schedule share: schedule.c (its course), faults.c (what goes wrong in
- * it). Not for anybody else. Owns both ends, the clock and the network. */
+/* What the files of a schedule share: schedule.c (its course), host.c (the applications of both
+ * ends), faults.c (what goes wrong in it). Not for anybody else. Owns both ends, the clock and the
+ * network. */
 #ifndef DOP_SIM_WORLD_H
 #define DOP_SIM_WORLD_H
 
@@ -27,7 +28,8 @@ struct world {
 uint64_t dop_sim_draw(struct world *w);
 uint64_t dop_sim_below(struct world *w, uint64_t n);
 
-/* Events and messages are handed out, what is written leaves. */
+/* host.c: what waits is handed out; and what is written leaves. */
+void dop_sim_deliver(void *ctx, struct dop_socket *s);
 void dop_sim_turn(struct world *w);
 
 /* Time passes, from deadline to deadline; the client dials when an attempt is due. */
