@@ -178,7 +178,10 @@ int dop_sim_send(struct dop_sim_checker *k, struct dop_node *n, uint64_t chance)
   if (sent != wanted)
     dop_sim_wrong(k, "%s: a send was answered with %s, not with %s", names[side], answers[sent],
                   answers[wanted]);
-  if (sent != DOP_SENT) dop_sim_cover(k->coverage, "%s send %s", names[side], answers[sent]);
+  if (sent == DOP_SEND_FULL)
+    dop_sim_count(k->coverage, side == SERVER ? "server send full" : "client send full");
+  else if (sent != DOP_SENT)
+    dop_sim_cover(k->coverage, "%s send %s", names[side], answers[sent]);
   struct dop_sim_book *b = sent == DOP_SENT || sent == DOP_SEND_FULL ? dop_sim_book_of(k, n) : NULL;
   if (sent == DOP_SEND_TOOLARGE || sent == DOP_SEND_RESERVED) k->sent[side]++; /* another body */
   if (!b) return 0;
@@ -235,7 +238,7 @@ void dop_sim_check_message(struct dop_sim_checker *k, struct dop_socket *s,
   if (from->delivered > from->most && !b->taken)
     dop_sim_wrong(k, "%s was given message %u, which had been handed back", who, from->delivered);
   dop_sim_trace(k, "%s is given %llu", who, (unsigned long long)from->accepted[i].number);
-  dop_sim_cover(k->coverage, "%s message", who);
+  dop_sim_count(k->coverage, b->side == SERVER ? "server message" : "client message");
 }
 
 void dop_sim_owed_look(struct dop_sim_book *b) {

@@ -15,6 +15,9 @@ void dop_sim_coverage_free(struct dop_sim_coverage *c);
 __attribute__((format(printf, 2, 3))) void dop_sim_cover(struct dop_sim_coverage *c,
                                                          const char *format, ...);
 
+/* The same for a name that is at hand: at most 63 bytes. */
+void dop_sim_count(struct dop_sim_coverage *c, const char *name);
+
 /* Whether the total table of docs/protocol.md has such a change of status ("client OPEN->..."), for
  * any reason. */
 int dop_sim_in_table(const char *name, int plain);

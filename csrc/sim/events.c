@@ -151,11 +151,13 @@ static void check_evicted(struct dop_sim_checker *k, const struct dop_sim_book *
 
 static void hear_status(struct dop_sim_checker *k, const struct dop_event *ev) {
   int side = dop_sim_side_of(ev->transport);
-  char change[64];
-  snprintf(change, sizeof change, "%s %s->%s", names[side], dop_status_name(ev->before),
-           dop_status_name(ev->now));
+  static char changes[2][5][5][64]; /* their names, as they come up */
+  char *change = changes[side][ev->before][ev->now];
+  if (!change[0])
+    snprintf(change, sizeof changes[0][0][0], "%s %s->%s", names[side], dop_status_name(ev->before),
+             dop_status_name(ev->now));
   dop_sim_trace(k, "%s", change);
-  dop_sim_cover(k->coverage, "%s", change);
+  dop_sim_count(k->coverage, change);
   if (!dop_sim_in_table(change, k->plain) &&
       (strcmp(ev->why, "closed") != 0 || ev->now != DOP_DISCONNECTED))
     dop_sim_wrong(k, "%s, which the table does not have", change);

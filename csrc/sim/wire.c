@@ -228,7 +228,8 @@ static void counts(struct dop_sim_checker *k, struct dop_sim_wire *w, int side, 
   if (end && b->node->account->closing && w->dir[side].next != b->count && w->dir[side].limits &&
       !k->huge)
     dop_sim_wrong(k, "%s ends before it wrote what it had accepted", who);
-  if (!end) dop_sim_cover(k->coverage, "%s acknowledges", who);
+  if (!end)
+    dop_sim_count(k->coverage, side == SERVER ? "server acknowledges" : "client acknowledges");
 }
 
 static void message(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_wire *w,
