@@ -202,7 +202,7 @@ void dop_resume_hear(struct dop_node *newcomer, const struct dop_message *m, siz
     refuse(newcomer, 4403, "PRINCIPAL", "the session belongs to somebody else");
   } else if (h < a->acked || h > a->written || (!a->closing && is_stuck(a, h))) {
     refuse(newcomer, 4400, "PROTOCOL", "an impossible count, or a session that does not move");
-    dop_node_end(holder, 4400, "protocol");
+    dop_node_end(holder, 4400, a->closing ? a->end_why : "protocol");
   } else if (a->closing) {
     a->settled = dop_lossless_settle(holder, h) == 0;
     dop_node_end(holder, 4001, "local");

@@ -105,8 +105,8 @@ struct dop_sim_checker {
     unsigned number; /* of the connection */
   } * halves;        /* that were said */
   uint32_t half_count;
-  uint32_t burials; /* of the server's process */
-  uint32_t process; /* how manieth that is */
+  uint32_t burials[2]; /* of the server's process: half-confirmed sessions, others */
+  uint32_t process;    /* how manieth that is */
   uint32_t turn;
   uint64_t sent[2];   /* the number of the last message that each end accepted */
   const char *owner;  /* the principal of the sessions, NULL: nobody's */

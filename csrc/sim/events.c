@@ -144,7 +144,7 @@ static void check_evicted(struct dop_sim_checker *k, const struct dop_sim_book *
   for (uint32_t i = 0; i < k->book_count; i++) {
     const struct dop_sim_book *c = &k->books[i];
     if (c->node->transport == b->node->transport && c->node->status == DOP_RECONNECTING &&
-        c->lost_at < b->lost_at)
+        c->connected == b->connected && c->lost_at < b->lost_at)
       dop_sim_wrong(k, "a detached session went before an older one");
   }
 }
@@ -197,7 +197,7 @@ static void hear_status(struct dop_sim_checker *k, const struct dop_event *ev) {
   }
   b->formally = strcmp(ev->why, "peer") == 0 || strcmp(ev->why, "local") == 0;
   if (!ev->node->account || b->killed) return;
-  b->buried = ++k->burials;
+  b->buried = ++k->burials[b->connected];
   b->buried_at = k->engine->now;
 }
 
@@ -252,6 +252,6 @@ void dop_sim_check_killed(struct dop_sim_checker *k, int side) {
   }
   if (side == SERVER) {
     k->process++;
-    k->burials = 0;
+    k->burials[0] = k->burials[1] = 0;
   }
 }

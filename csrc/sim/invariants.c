@@ -154,14 +154,20 @@ static void answered(struct dop_sim_checker *k, const struct dop_sim_conn *c) {
 
 static void caps(struct dop_sim_checker *k) {
   const struct dop_transport *t = k->ends[SERVER];
-  uint64_t count = 0, bytes = 0;
-  for (const struct dop_node *n = t->detached.first; n; n = n->next) {
-    count++;
-    bytes += dop_queue_size(&n->queue);
+  const struct dop_node *first[] = {t->unconfirmed.first, t->detached.first};
+  uint64_t count[2] = {0, 0}, bytes = 0;
+  for (int kind = 0; kind < 2; kind++) {
+    for (const struct dop_node *n = first[kind]; n; n = n->next) {
+      count[kind]++;
+      bytes += dop_queue_size(&n->queue);
+      if ((int)n->connected != kind) dop_sim_wrong(k, "a detached session is in the wrong list");
+    }
   }
-  if (count != t->detached_count || bytes != t->detached_bytes)
+  if (count[0] != t->unconfirmed_count || count[1] != t->detached_count ||
+      bytes != t->detached_bytes)
     dop_sim_wrong(k, "the detached sessions are counted wrongly");
-  if (count > t->limits.max_detached || bytes > t->limits.max_detached_bytes)
+  if (count[0] > t->limits.max_unconfirmed || count[1] > t->limits.max_detached ||
+      bytes > t->limits.max_detached_bytes)
     dop_sim_wrong(k, "more is kept of detached sessions than the caps say");
 }
 

@@ -131,6 +131,7 @@ static void draw_limits(struct world *w) {
   struct dop_limits *s = &w->limits[SERVER];
   if (below(w, 6) == 0) s->max_tombstones = 1 + (uint32_t)below(w, 2);
   if (below(w, 8) == 0) s->max_detached = 1;
+  if (below(w, 6) == 0) s->max_unconfirmed = (uint32_t)below(w, 2);
   if (below(w, 8) == 0) s->max_detached_bytes = 500 + below(w, 5000);
 }
 

@@ -31,8 +31,10 @@ static int same(const struct dop_token *a, const char *b) {
 /* Whether the server still knows what a session that is over had delivered. */
 static int remembered(const struct dop_sim_checker *k, const struct dop_sim_book *s,
                       const struct dop_sim_conn *c) {
-  return s && s->buried && s->process == k->process &&
-         k->burials - s->buried < k->ends[SERVER]->limits.max_tombstones &&
+  if (!s || !s->buried) return 0;
+  const struct dop_limits *l = &k->ends[SERVER]->limits;
+  uint32_t most = s->connected ? l->max_tombstones : l->max_unconfirmed;
+  return s->process == k->process && k->burials[s->connected] - s->buried < most &&
          k->engine->now < s->buried_at + 24u * 3600 * 1000 && same(s->node->principal, c->who);
 }
 

@@ -488,6 +488,8 @@ cell("S-ENDING-resume", "DISCONNECTED", { 4001 }, { "close 4001", local_end "loc
 })
 cell("S-ENDING-stale", "CONNECTED", {}, {}, { after = newcomer_hears(4409) })
 cell("S-ENDING-stranger", "CONNECTED", {}, {}, { after = newcomer_hears(4403) })
+cell("S-ENDING-impossible", "DISCONNECTED", { 4400 }, { "close 4400", local_end "local" },
+  { after = both(newcomer_hears(4400), unknown_server) })
 cell("S-ENDING-send", "CONNECTED", {}, {}, closed)
 cell("S-ENDING-disconnect", "CONNECTED", {}, {}, closed)
 cell("S-ENDING-drop", "DISCONNECTED", {}, { "close -", local_end "local" },
