@@ -15,7 +15,8 @@ LUA_INCLUDE = $(if $(filter luajit,$(THE_LUA)),/usr/include/luajit-2.1,/usr/incl
 FLAGS = -std=gnu11 -fPIC -fvisibility=hidden -MMD -MP $(WARN) -Icsrc -I$(LUA_INCLUDE) $(CFLAGS)
 
 CORE = base session ws link inproc bind
-CORE_C = $(filter-out csrc/bind/uv.c,$(foreach d,$(CORE),$(wildcard csrc/$(d)/*.c)))
+NET_C = csrc/sim/network.c csrc/sim/wire.c
+CORE_C = $(filter-out csrc/bind/uv.c,$(foreach d,$(CORE),$(wildcard csrc/$(d)/*.c))) $(NET_C)
 UV_C = $(wildcard csrc/uv/*.c) csrc/bind/uv.c
 SIM_C = $(wildcard csrc/sim/*.c)
 objects = $(patsubst csrc/%.c,$(BUILD)/%.o,$(1))

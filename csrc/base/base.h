@@ -3,7 +3,7 @@
  *   alloc    memory, through one hook
  *   bytes    a growable run of bytes
  *   timers   deadlines on a heap; time is handed in
- *   random   the system's CSPRNG
+ *   random   the system's CSPRNG; for simulations a generator with a seed
  *   siphash  the keyed hash of the directory
  *   sha1     SHA-1 and Base64 for the upgrade
  */

@@ -36,6 +36,12 @@ static int core_header_ok(lua_State *L) {
   return 1;
 }
 
+/* core.call(fn, ...) -> its results: a call through which no coroutine can yield. */
+static int core_call(lua_State *L) {
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
 /* The allocations of the core while core.allocations() runs. */
 struct counting {
   size_t count;
@@ -99,16 +105,20 @@ static void push_events(lua_State *L) {
 __attribute__((visibility("default"))) int luaopen_dop_core(lua_State *L);
 
 int luaopen_dop_core(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"random", core_random},          {"merge", core_merge},
-      {"header_ok", core_header_ok},    {"allocations", core_allocations},
-      {"wrong_limit", dop_wrong_limit}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"random", core_random},
+                                       {"merge", core_merge},
+                                       {"header_ok", core_header_ok},
+                                       {"allocations", core_allocations},
+                                       {"wrong_limit", dop_wrong_limit},
+                                       {"call", core_call},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   dop_engine_register(L);
   dop_transport_register(L);
   dop_node_register(L);
   dop_token_register(L);
   dop_link_register(L);
+  dop_network_register(L);
   push_methods(L);
   push_events(L);
   dop_push_limit_names(L);

@@ -36,8 +36,20 @@ struct dop_host *dop_check_host(lua_State *L, int arg) {
   return box->host;
 }
 
-/* core.engine() -> engine */
+/* A seed or a stream of one: a whole number that a double holds exactly. */
+static uint64_t check_seed(lua_State *L, int arg) {
+  lua_Number n = luaL_checknumber(L, arg);
+  if (!(n >= 0 && n <= 9007199254740992.0 && n == floor(n)))
+    luaL_argerror(L, arg, "a whole number from 0 to 2^53 expected");
+  return (uint64_t)n;
+}
+
+/* core.engine([seed]) -> engine. With a seed it is one for a simulated world: it draws no
+ * randomness from the system, and everything on it is collected once nobody refers to it any more.
+ */
 static int engine_new(lua_State *L) {
+  int seeded = !lua_isnoneornil(L, 1);
+  uint64_t seed = seeded ? check_seed(L, 1) : 0;
   struct engine_box *box = dop_newuserdata(L, sizeof *box);
   box->host = NULL;
   luaL_getmetatable(L, DOP_ENGINE_TYPE);
@@ -45,7 +57,11 @@ static int engine_new(lua_State *L) {
   box->host = dop_zalloc(sizeof *box->host);
   if (!box->host) return luaL_error(L, "no memory for an engine");
   box->host->refs = 1;
-  dop_engine_init(&box->host->engine, dop_random_system, NULL);
+  struct dop_host *h = box->host;
+  h->seeded = seeded != 0;
+  dop_random_seed(&h->seed, seed, 0);
+  dop_engine_init(&h->engine, seeded ? dop_random_seeded : dop_random_system, &h->seed);
+  if (seeded) dop_anchor_own(L, h, -1);
   return 1;
 }
 
@@ -110,8 +126,55 @@ static int no_random(void *ctx, void *out, size_t n) {
 
 /* engine:fail_random(on): while on, the system's randomness fails; for specs. */
 static int engine_fail_random(lua_State *L) {
-  dop_check_host(L, 1)->engine.random = lua_toboolean(L, 2) ? no_random : dop_random_system;
+  struct dop_host *h = dop_check_host(L, 1);
+  h->engine.random = lua_toboolean(L, 2) ? no_random
+                     : h->seeded         ? dop_random_seeded
+                                         : dop_random_system;
   return 0;
+}
+
+/* engine:call(fn, what): calls fn() as a handler is called, an error in it is one in `what`. */
+static int engine_call(lua_State *L) {
+  struct dop_host *h = dop_check_host(L, 1);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  const char *what = luaL_checkstring(L, 3);
+  lua_pushvalue(L, 2);
+  dop_host_call_top(h, L, what);
+  return 0;
+}
+
+/* engine:watch(fn): of a world's engine: fn(name, node or transport, ...) is told of every event,
+ * before its handlers, and fn("complaint", text) of every error that goes to stderr. */
+static int engine_watch(lua_State *L) {
+  struct dop_host *h = dop_check_host(L, 1);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  if (!h->own) return luaL_argerror(L, 1, "an engine with a seed expected");
+  lua_settop(L, 2);
+  dop_set_watcher(L, h);
+  return 0;
+}
+
+/* engine:telling() -> the transport of which a handler runs now, nil: of none. */
+static int engine_telling(lua_State *L) {
+  struct dop_host *h = dop_check_host(L, 1);
+  if (!h->telling) return 0;
+  dop_push_transport(L, h->telling);
+  return 1;
+}
+
+/* core.generator(seed, stream) -> a function that returns numbers in [0, 1), the same for the same
+ * two. */
+static int draw(lua_State *L) {
+  struct dop_random_seed *s = lua_touserdata(L, lua_upvalueindex(1));
+  lua_pushnumber(L, (lua_Number)(dop_random_draw(s) >> 11) / 9007199254740992.0);
+  return 1;
+}
+
+static int generator_new(lua_State *L) {
+  uint64_t seed = check_seed(L, 1), stream = check_seed(L, 2);
+  dop_random_seed(dop_newuserdata(L, sizeof(struct dop_random_seed)), seed, stream);
+  lua_pushcclosure(L, draw, 1);
+  return 1;
 }
 
 static const luaL_Reg engine_meta[] = {{"__gc", engine_gc}, {NULL, NULL}};
@@ -121,10 +184,15 @@ static const luaL_Reg engine_methods[] = {{"advance", engine_advance},
                                           {"turn", engine_turn},
                                           {"collect_always", engine_collect_always},
                                           {"fail_random", engine_fail_random},
+                                          {"call", engine_call},
+                                          {"watch", engine_watch},
+                                          {"telling", engine_telling},
                                           {NULL, NULL}};
 
 void dop_engine_register(lua_State *L) {
   dop_new_type(L, DOP_ENGINE_TYPE, engine_meta, engine_methods, NULL, NULL);
   lua_pushcfunction(L, engine_new);
   lua_setfield(L, -2, "engine");
+  lua_pushcfunction(L, generator_new);
+  lua_setfield(L, -2, "generator");
 }

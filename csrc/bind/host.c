@@ -20,9 +20,26 @@ static int explain(lua_State *L) {
   return 1;
 }
 
-static void complain(lua_State *L, const char *what) {
+struct complaint {
+  struct dop_host *h;
+  const char *what, *message;
+};
+
+static int tell_watcher(lua_State *L) {
+  struct complaint *c = lua_touserdata(L, 1);
+  dop_push_watcher(L, c->h);
+  lua_pushliteral(L, "complaint");
+  lua_pushfstring(L, "error in %s: %s", c->what, c->message);
+  lua_call(L, 2, 0);
+  return 0;
+}
+
+/* The error message on top goes to stderr; whoever watches the host is told too. */
+static void complain(struct dop_host *h, lua_State *L, const char *what) {
   const char *message = lua_tostring(L, -1);
-  fprintf(stderr, "dop: error in %s: %s\n", what, message ? message : "(no message)");
+  struct complaint c = {h, what, message ? message : "(no message)"};
+  fprintf(stderr, "dop: error in %s: %s\n", what, c.message);
+  if (h->watched && lua_checkstack(L, 4) && dop_cpcall(L, tell_watcher, &c)) lua_pop(L, 1);
 }
 
 struct call {
@@ -44,10 +61,23 @@ void dop_host_call(struct dop_host *h, lua_CFunction fn, void *ud, const char *w
   lua_State *L = h->L;
   if (!L || !lua_checkstack(L, 4)) return;
   if (dop_cpcall(L, call_explained, &c)) {
-    complain(L, what);
+    complain(h, L, what);
     lua_pop(L, 1);
   }
   if (h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
+}
+
+void dop_host_call_top(struct dop_host *h, lua_State *L, const char *what) {
+  lua_State *before = dop_host_enter(h, L);
+  lua_pushcfunction(L, explain);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 0, 0, -2)) {
+    complain(h, L, what);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  if (h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
+  dop_host_leave(h, before);
 }
 
 /* --- emitting --- */
@@ -84,8 +114,13 @@ static void contain(lua_State *L, struct delivery *d, struct dop_transport *t, i
     }
   }
   snprintf(what, sizeof what, "a '%s' handler", event_names[event]);
-  complain(L, what);
+  complain(d->h, L, what);
   lua_pop(L, 1);
+}
+
+/* Whether the transport's process died: in a simulation, or while its own handlers run. */
+static int is_killed(const struct dop_transport *t) {
+  return t->app && ((const struct dop_transport_box *)t->app)->killed;
 }
 
 /* Calls each function of the list on top with the subject and the arguments from `args` on. The
@@ -94,7 +129,7 @@ static int run_list(lua_State *L, struct delivery *d, struct dop_transport *t, i
                     struct dop_node_box *box, int event, int args, int nargs) {
   int list = lua_gettop(L);
   int count = (int)lua_rawlen(L, list);
-  for (int i = 1; i <= count; i++) {
+  for (int i = 1; i <= count && !is_killed(t); i++) {
     lua_rawgeti(L, list, i);
     lua_pushvalue(L, subject);
     for (int a = 0; a < nargs; a++) lua_pushvalue(L, args + a);
@@ -120,7 +155,9 @@ static void push_handlers(lua_State *L, struct dop_transport *t) {
 static int emit_from(lua_State *L, struct delivery *d, struct dop_transport *t, int handlers,
                      int subject, struct dop_node_box *box, int event, int nargs) {
   int args = lua_gettop(L) - nargs + 1, count = 0;
+  struct dop_transport *before = d->h->telling;
   luaL_checkstack(L, nargs + 12, "too many handlers inside each other");
+  d->h->telling = t;
   if (lua_istable(L, handlers)) {
     lua_rawgeti(L, handlers, event + 1);
     if (lua_istable(L, -1)) count = run_list(L, d, t, subject, box, event, args, nargs);
@@ -130,6 +167,7 @@ static int emit_from(lua_State *L, struct delivery *d, struct dop_transport *t, 
     lua_rawgeti(L, -1, event + 1);
     if (lua_istable(L, -1)) count += run_list(L, d, t, subject, box, event, args, nargs);
   }
+  d->h->telling = before;
   lua_settop(L, args - 1);
   return count;
 }
@@ -238,7 +276,9 @@ static struct dop_token *new_principal(lua_State *L, int i) {
  * the third the text. An error is a 500. */
 static void deliver_request(lua_State *L, struct delivery *d, struct dop_event *ev) {
   int top = lua_gettop(L);
+  struct dop_transport *before = d->h->telling;
   if (!waits_for_decision(ev->socket)) return; /* its socket ended meanwhile */
+  d->h->telling = ev->transport;
   dop_push_transport(L, ev->transport);
   dop_get_values(L, -1);
   lua_getfield(L, -1, "authorize");
@@ -256,6 +296,7 @@ static void deliver_request(lua_State *L, struct delivery *d, struct dop_event *
     refuse(ev->socket, status >= 400 && status <= 599 ? (unsigned)status : 403,
            text ? text : "This client may not connect.\n");
   }
+  d->h->telling = before;
   if (d->h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
   lua_settop(L, top);
 }
@@ -296,6 +337,21 @@ static void renew_request(lua_State *L, int node, struct dop_event *ev) {
   lua_pop(L, 2);
 }
 
+/* Tells who watches the host: the event's name, its node or transport, and its arguments, which are
+ * on top and stay there. */
+static void watch(lua_State *L, struct delivery *d, int event, int subject, int nargs) {
+  int args = lua_gettop(L) - nargs + 1;
+  luaL_checkstack(L, nargs + 4, "too many handlers inside each other");
+  dop_push_watcher(L, d->h);
+  lua_pushstring(L, event_names[event]);
+  lua_pushvalue(L, subject);
+  for (int a = 0; a < nargs; a++) lua_pushvalue(L, args + a);
+  if (lua_pcall(L, nargs + 2, 0, d->explain)) {
+    complain(d->h, L, "the watcher");
+    lua_pop(L, 1);
+  }
+}
+
 static void deliver_event(lua_State *L, struct delivery *d, struct dop_event *ev) {
   struct dop_node_box *box = NULL;
   if (ev->type == DOP_EVENT_GONE) return; /* see deliver_events() */
@@ -314,6 +370,7 @@ static void deliver_event(lua_State *L, struct delivery *d, struct dop_event *ev
   int subject = lua_gettop(L);
   if (box && box->has_values) renew_request(L, subject, ev);
   int nargs = push_arguments(L, ev);
+  if (d->h->watched && !is_killed(ev->transport)) watch(L, d, ev->type, subject, nargs);
   emit(L, d, ev->transport, subject, box, ev->type, nargs);
   if (ev->node && (ev->type == DOP_EVENT_CONNECT || ev->type == DOP_EVENT_RECONNECT)) {
     struct dop_link *l = ev->node->socket ? dop_link_of(ev->node->socket) : NULL;
@@ -341,7 +398,7 @@ static void deliver_events(lua_State *L, struct delivery *d) {
     lua_pushlightuserdata(L, d);
     lua_pushlightuserdata(L, ev);
     if (lua_pcall(L, 2, 0, d->explain)) {
-      complain(L, "a delivery");
+      complain(d->h, L, "a delivery");
       lua_pop(L, 1);
     }
     dop_event_free(ev);
@@ -397,12 +454,14 @@ static int deliver(lua_State *L) {
 
 static void deliver_up_to(struct dop_host *h, struct dop_socket *s, unsigned most) {
   struct delivery d = {.h = h, .socket = s, .left = most};
+  struct dop_transport *before = h->telling;
   lua_State *L = h->L;
   int failed = 1;
   if (L && lua_checkstack(L, 8)) {
     failed = dop_cpcall(L, deliver, &d);
+    h->telling = before;
     if (failed) {
-      complain(L, "a delivery");
+      complain(h, L, "a delivery");
       lua_pop(L, 1);
     }
   }

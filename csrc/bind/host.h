@@ -15,8 +15,13 @@ struct dop_host {
   struct dop_engine engine;
   lua_State *L; /* handlers run here; NULL: events wait */
   struct dop_transport_box *transports;
+  struct dop_transport *telling; /* whose handler runs now, NULL: none */
+  struct dop_random_seed seed;   /* of its randomness, when it is no real host's */
   uint32_t refs;
   unsigned gc_always : 1; /* a full collection after every handler: for specs */
+  unsigned seeded : 1;    /* randomness comes from `seed` */
+  unsigned own : 1;       /* userdata are anchored in a table of its own, see anchor.c */
+  unsigned watched : 1;   /* a function there is told of every event */
 };
 
 #define DOP_ENGINE_TYPE "dop.engine"
@@ -44,6 +49,25 @@ int dop_host_waiting(const struct dop_host *h);
  * while there is none. An error goes to stderr, with its traceback, as one "in `what`". For what
  * belongs to no transport, such as timers. */
 void dop_host_call(struct dop_host *h, lua_CFunction fn, void *ud, const char *what);
+
+/* The same with the Lua function on top of L, which it pops; on L. Needs two free slots. */
+void dop_host_call_top(struct dop_host *h, lua_State *L, const char *what);
+
+/* Anchors: what keeps alive a userdata that the application may have let go. The registry does; for
+ * a host that is to be collected as a whole, with all that is open in it, a table of its own that
+ * only its engine's userdata refers to. dop_anchor() pops the value and returns its reference. */
+void dop_anchor_own(lua_State *L, struct dop_host *h, int engine); /* before the first anchor */
+int dop_anchor(lua_State *L, struct dop_host *h);
+void dop_unanchor(lua_State *L, struct dop_host *h, int ref);      /* never raises */
+void dop_push_anchored(lua_State *L, struct dop_host *h, int ref); /* raises: its world is gone */
+
+/* Pushes the function that is told of every event; nil when there is none. */
+void dop_push_watcher(lua_State *L, struct dop_host *h);
+void dop_set_watcher(lua_State *L, struct dop_host *h); /* pops it */
+
+static inline struct dop_host *dop_host_of(const struct dop_transport *t) {
+  return DOP_CONTAINER(t->engine, struct dop_host, engine);
+}
 
 /* Registers dop.engine in L and pushes nothing. */
 void dop_engine_register(lua_State *L);

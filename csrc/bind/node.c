@@ -8,7 +8,7 @@
 
 struct dop_node_box *dop_push_node(lua_State *L, struct dop_node *n) {
   if (n->app) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, n->app);
+    dop_push_anchored(L, dop_host_of(n->transport), n->app);
     return lua_touserdata(L, -1);
   }
   struct dop_node_box *box = dop_newuserdata(L, sizeof *box);
@@ -19,7 +19,7 @@ struct dop_node_box *dop_push_node(lua_State *L, struct dop_node *n) {
   box->node = n;
   dop_node_ref(n);
   lua_pushvalue(L, -1);
-  n->app = luaL_ref(L, LUA_REGISTRYINDEX);
+  n->app = dop_anchor(L, dop_host_of(n->transport));
   if (n != n->transport->current) return box;
   /* A client's node is there for as long as its transport, also when it has ended. */
   dop_push_transport(L, n->transport);
@@ -35,7 +35,7 @@ struct dop_node_box *dop_push_node(lua_State *L, struct dop_node *n) {
 
 void dop_release_node(lua_State *L, struct dop_node *n) {
   if (!n->app || n->events || n->status != DOP_DISCONNECTED) return;
-  luaL_unref(L, LUA_REGISTRYINDEX, n->app);
+  dop_unanchor(L, dop_host_of(n->transport), n->app);
   n->app = 0;
 }
 

@@ -1,4 +1,4 @@
-/* The userdata that Lua sees: engine, transport, node, token, link. One file each.
+/* The userdata that Lua sees: engine, transport, node, token, link, network. One file each.
  *
  * Each userdata holds one reference of its C block. A node is anchored in the registry from the
  * first time Lua hears of it until it is DISCONNECTED and everything about it was told; a transport
@@ -15,12 +15,14 @@
 #define DOP_NODE_TYPE      "dop.node"
 #define DOP_TOKEN_TYPE     "dop.token"
 #define DOP_LINK_TYPE      "dop.link"
+#define DOP_NETWORK_TYPE   "dop.network"
 
 struct dop_transport_box {
   struct dop_transport *transport;
   struct dop_host *host;
   struct dop_transport_box *next; /* in the host's list while anchored */
-  int anchor;                     /* in the registry, LUA_NOREF once it is garbage */
+  int anchor;                     /* see host.h, LUA_NOREF once it is garbage */
+  unsigned killed : 1;            /* its process died: nobody there is told anything any more */
 };
 
 struct dop_node_box {
@@ -67,5 +69,6 @@ void dop_transport_register(lua_State *L);
 void dop_node_register(lua_State *L);
 void dop_token_register(lua_State *L);
 void dop_link_register(lua_State *L);
+void dop_network_register(lua_State *L);
 
 #endif

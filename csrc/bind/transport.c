@@ -16,7 +16,7 @@ struct dop_transport_box *dop_check_transport(lua_State *L, int arg) {
 void dop_push_transport(lua_State *L, struct dop_transport *t) {
   struct dop_transport_box *box = t->app;
   if (box && box->anchor != LUA_NOREF)
-    lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor);
+    dop_push_anchored(L, box->host, box->anchor);
   else
     lua_pushnil(L);
 }
@@ -60,7 +60,7 @@ static int transport_new(lua_State *L) {
   if (role == DOP_CLIENT && dop_transport_begin(t))
     return dop_fail(L, "ENOMEM", "no memory or no randomness");
   lua_pushvalue(L, self);
-  box->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+  box->anchor = dop_anchor(L, h);
   box->next = h->transports;
   h->transports = box;
   lua_settop(L, self);
@@ -77,7 +77,7 @@ static void unanchor(struct dop_host *h, struct dop_transport_box *box) {
     *p = box->next;
     break;
   }
-  if (h->L) luaL_unref(h->L, LUA_REGISTRYINDEX, box->anchor);
+  if (h->L) dop_unanchor(h->L, h, box->anchor);
   box->anchor = LUA_NOREF;
 }
 
@@ -129,6 +129,22 @@ static int transport_give_up(lua_State *L) {
   const char *reason = luaL_checkstring(L, 2);
   if (t->current) dop_node_end(t->current, 1000, reason);
   dop_transport_finish(t);
+  return 0;
+}
+
+/* core.kill(transport): its process dies, in a simulation. Its sockets reset, its sessions are
+ * gone, and no handler of it is called any more. */
+static int transport_kill(lua_State *L) {
+  struct dop_transport_box *box = dop_check_transport(L, 1);
+  struct dop_transport *t = box->transport;
+  struct dop_socket *s;
+  box->killed = 1;
+  while ((s = t->sockets)) {
+    dop_socket_ref(s);
+    s->ops->drop(s, 1);
+    dop_socket_unref(s);
+  }
+  dop_transport_abandon(t);
   return 0;
 }
 
@@ -265,11 +281,9 @@ static const luaL_Reg transport_getters[] = {
     {"closed", get_closed}, {"role", get_role}, {"node", get_node}, {NULL, NULL}};
 
 void dop_transport_register(lua_State *L) {
-  static const luaL_Reg functions[] = {{"transport", transport_new},
-                                       {"configure", transport_configure},
-                                       {"values", object_values},
-                                       {"inproc", inproc_connect},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"transport", transport_new}, {"configure", transport_configure}, {"values", object_values},
+      {"inproc", inproc_connect},   {"kill", transport_kill},           {NULL, NULL}};
   dop_new_type(L, DOP_TRANSPORT_TYPE, transport_meta, transport_methods, transport_getters,
                get_value);
   luaL_setfuncs(L, functions, 0);

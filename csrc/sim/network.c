@@ -26,22 +26,36 @@ static void let_go(struct dop_sim_conn *c, struct dop_link **end) {
   dop_socket_unref(&l->socket);
 }
 
-int dop_sim_dial(struct dop_sim_net *net, struct dop_transport *client,
-                 struct dop_transport *server) {
+struct dop_sim_conn *dop_sim_call(struct dop_sim_net *net, struct dop_transport *client,
+                                  const char *host, const char *target, const char *headers) {
   struct dop_sim_conn *c = dop_zalloc(sizeof *c);
-  if (!c) return -1;
-  c->client = dop_link_dial(client, "sim", "/", NULL);
-  c->server = c->client ? dop_link_accept(server, "sim:1") : NULL;
-  if (!c->server) {
-    if (c->client) dop_socket_unref(&c->client->socket);
+  if (!c) return NULL;
+  c->client = dop_link_dial(client, host, target, headers);
+  if (!c->client) {
     dop_free(c);
-    return -1;
+    return NULL;
   }
-  c->client->driver = c->server->driver = c;
+  c->client->driver = c;
   c->next = net->conns;
   net->conns = c;
   c->number = net->count++;
+  return c;
+}
+
+int dop_sim_answer(struct dop_sim_conn *c, struct dop_transport *server, const char *address) {
+  c->server = dop_link_accept(server, address);
+  if (!c->server) return -1;
+  c->server->driver = c;
   return 0;
+}
+
+int dop_sim_dial(struct dop_sim_net *net, struct dop_transport *client,
+                 struct dop_transport *server) {
+  struct dop_sim_conn *c = dop_sim_call(net, client, "sim", "/", NULL);
+  if (!c) return -1;
+  if (dop_sim_answer(c, server, "sim:1") == 0) return 0;
+  let_go(c, &c->client);
+  return -1;
 }
 
 /* Takes the link's output, then ends it as it asks. */
@@ -52,15 +66,17 @@ static void serve(struct dop_sim_net *net, struct dop_sim_conn *c, struct dop_li
   size_t len;
   while (!l->dead && (bytes = dop_link_output(l, &len))) {
     if (net->tap) net->tap(net->ctx, c, l == c->client, bytes, len);
-    if (!out->swallowed && !out->closed) dop_bytes_append(&out->bytes, bytes, len);
+    if (!out->swallowed && !out->closed && !out->shut) dop_bytes_append(&out->bytes, bytes, len);
     dop_link_sent(l, len);
   }
   if (l->reset) { /* a reset overtakes what was written */
     dop_bytes_dispose(&out->bytes);
+    out->reset = 1;
   }
   if (l->fin) out->ended = 1;
   if (!l->dead && l->over) dop_link_lost(l, "EOF", "the socket was closed");
   if (l->dead) let_go(c, end);
+  if (net->served) net->served(net->ctx, c);
 }
 
 void dop_sim_flush(struct dop_sim_net *net) {
@@ -92,7 +108,10 @@ int dop_sim_carry(struct dop_sim_net *net, struct dop_sim_conn *c, int up, size_
     dop_free(copy);
   } else if (p->ended && !p->swallowed) {
     p->closed = 1;
-    dop_link_eof(l);
+    if (p->reset)
+      dop_link_lost(l, "ECONNRESET", "connection reset by peer");
+    else
+      dop_link_eof(l);
     hear(net, NULL);
   } else {
     return 0;

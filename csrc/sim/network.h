@@ -19,6 +19,8 @@ struct dop_sim_pipe {
   unsigned swallowed : 1; /* a blackhole: what is written vanishes, nobody is told */
   unsigned ended : 1;     /* the writer is gone: after the bytes comes the end */
   unsigned closed : 1;    /* the reader was told, or is gone */
+  unsigned shut : 1;      /* the way takes no more bytes, whatever the writer still says */
+  unsigned reset : 1;     /* the end is a reset */
 };
 
 struct dop_sim_conn {
@@ -29,6 +31,7 @@ struct dop_sim_conn {
   const char *who;                  /* the caller's: the principal that dialled */
   unsigned guest : 1;               /* the caller's: not the client of the schedule */
   unsigned stopped : 1;             /* the caller's: some end was seen not to read */
+  void *app;                        /* the caller's */
 };
 
 struct dop_sim_net {
@@ -40,12 +43,20 @@ struct dop_sim_net {
   void (*deliver)(void *ctx, struct dop_socket *s);
   /* Sees everything that an end writes, whole frames at a time, before it travels; NULL: nobody. */
   void (*tap)(void *ctx, struct dop_sim_conn *c, int up, const char *bytes, size_t len);
+  /* An end of the connection wrote, ended, or reads again; may be NULL. */
+  void (*served)(void *ctx, struct dop_sim_conn *c);
   void *ctx;
 };
 
 /* A client's attempt that finds the server. -1 without memory. */
 int dop_sim_dial(struct dop_sim_net *net, struct dop_transport *client,
                  struct dop_transport *server);
+
+/* The two halves of it: an attempt on its way, NULL without memory; and that it found the server,
+ * as which the client has `address`. -1 without memory. */
+struct dop_sim_conn *dop_sim_call(struct dop_sim_net *net, struct dop_transport *client,
+                                  const char *host, const char *target, const char *headers);
+int dop_sim_answer(struct dop_sim_conn *c, struct dop_transport *server, const char *address);
 
 /* Takes what the links wrote onto the network, and does what they ask for. */
 void dop_sim_flush(struct dop_sim_net *net);
