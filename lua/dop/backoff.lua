@@ -2,7 +2,7 @@
 -- before the next attempt, or nil to give up; `attempt` counts from 0 since the client was last
 -- CONNECTED for a while, `why` is a sentence.
 
-local core = require "dop.core"
+local loop = require "dop.loop"
 
 local defaults = { first = 0.5, factor = 2, most = 20, jitter = true, attempts = math.huge }
 
@@ -32,6 +32,6 @@ return function(options)
   return function(attempt)
     if attempt >= o.attempts then return nil end
     local bound = math.min(o.most, o.first * o.factor ^ attempt)
-    return o.jitter and bound * core.random() or bound
+    return o.jitter and bound * loop.random() or bound
   end
 end

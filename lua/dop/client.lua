@@ -4,28 +4,30 @@
 local backoff = require "dop.backoff"
 local core = require "dop.core"
 local inproc = require "dop.inproc"
-local loop = require "dop.loop"
 local options = require "dop.options"
 
 local known = {
   lossless = "boolean", url = "string", on = "table", retry = "function", headers = "table", stable = "number",
 }
 
--- What the policy works with lies in the transport's values: state = {attempt, timer, ...}.
+-- What the policy works with lies in the transport's values: state = {attempt, timer, ...}. The
+-- host is that on which the client was made, whichever is the one of the moment.
 local function state_of(client) return core.values(client).state end
+
+local function timer(client, seconds, fn)
+  return core.values(client).host.get():timer(seconds, fn)
+end
 
 local dial
 
 local function report(client, message)
   -- The application's `error` handlers, or stderr: as for a handler that raised.
-  local handlers = core.values(client)[core.events.error]
-  if not handlers then
-    io.stderr:write("dop: ", message, "\n")
-    return
-  end
+  local values = core.values(client)
+  local handlers, complain = values[core.events.error], values.host.complain
+  if not handlers then return complain(message) end
   for _, fn in ipairs(handlers) do
     local ok, err = pcall(fn, client.node, message)
-    if not ok then io.stderr:write("dop: error in an 'error' handler: ", tostring(err), "\n") end
+    if not ok then complain("error in an 'error' handler: " .. tostring(err)) end
   end
 end
 
@@ -70,24 +72,24 @@ local function retry(client, why, held)
     return
   end
   state.attempt = state.attempt + 1
-  state.timer = loop.timer(seconds, function()
+  state.timer = timer(client, seconds, function()
     state.timer = nil
     if not client.closed then dial(client) end
   end)
 end
 
 function dial(client)
-  local where = state_of(client).where
+  local state, host = state_of(client), core.values(client).host
+  local where = state.where
   local ok, why
   if where.scheme == "local" then
-    ok, why = inproc.dial(client, where.name)
+    ok, why = inproc.dial(host, client, where.name)
   else
-    ok, why = loop.get():dial(client, where)
+    ok, why = host.get():dial(client, where)
   end
   if ok then return end
   -- Not at once: the policy is not to be called before dop.connect has returned.
-  local state = state_of(client)
-  state.timer = loop.timer(0, function()
+  state.timer = timer(client, 0, function()
     state.timer = nil
     retry(client, why, 0)
   end)

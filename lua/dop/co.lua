@@ -25,7 +25,7 @@ local close_inbox
 local function resume(thread, ...)
   local ok, message = coroutine.resume(thread, ...)
   if not ok then
-    io.stderr:write("dop: error in a coroutine: ", debug.traceback(thread, tostring(message)), "\n")
+    loop.host().complain("error in a coroutine: " .. debug.traceback(thread, tostring(message)))
   end
   if coroutine.status(thread) ~= "dead" then return end
   for node in pairs(started[thread]) do close_inbox(node, thread) end

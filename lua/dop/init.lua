@@ -7,7 +7,6 @@
 --
 -- This file is the table of contents of the public API; docs/api.md tells the rest.
 
-local core = require "dop.core"
 local co = require "dop.co"
 local loop = require "dop.loop"
 require "dop.emitter"
@@ -20,7 +19,7 @@ local dop = {
   run = loop.run,
   stop = loop.stop,
   timer = loop.timer,
-  random = core.random, -- () -> a number in [0, 1) from the system's CSPRNG
+  random = loop.random, -- () -> a number in [0, 1) from the system's CSPRNG
   go = co.go,
   sleep = co.sleep,
   loop = loop.get, -- () -> the loop: pollfd, timeout, step, for hosts that have a loop of their own

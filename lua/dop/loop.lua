@@ -1,40 +1,72 @@
---- The process's one loop: made when it is first needed, shared by all transports of this Lua state.
+--- The one place through which lua/dop reaches its host: engine, timers, sockets, randomness. The host is
+-- the process's one loop on libuv, made when it is first needed; inside world:run of dop.sim it is that
+-- world. What is made on a host stays with it.
 
 local core = require "dop.core"
 
 local loop = {}
 
+-- A host: engine(), get() for what listens, dials, waits and stops, random(), complain(text), the
+-- `names` of its local: URLs, and perhaps made(transport).
+local real = { random = core.random, names = {} }
+local host = real
+
 local current, engine
 
---- The engine that transports of this Lua state live on.
-function loop.engine()
+function real.engine()
   if not engine then engine = core.engine() end
   return engine
 end
 
---- The libuv loop that drives it.
-function loop.get()
+function real.get()
   if not current then
-    current = assert(require("dop.uv").loop(loop.engine()))
+    current = assert(require("dop.uv").loop(real.engine()))
   end
   return current
 end
 
+function real.stop()
+  if current then current:stop() end
+end
+
+function real.complain(text)
+  io.stderr:write("dop: ", text, "\n")
+end
+
+--- The host of the moment.
+function loop.host() return host end
+
+--- Puts another host in its place and returns the one before. Whoever calls this puts that one back.
+function loop.swap(other)
+  local before = host
+  host = other
+  return before
+end
+
+--- The engine that transports live on.
+function loop.engine() return host.engine() end
+
+--- The loop that drives it.
+function loop.get() return host.get() end
+
 --- Runs until nothing is left that could happen, or dop.stop(). Returns true, or nil, "interrupted",
 -- "INTERRUPTED" on the first Ctrl-C. Raises when it runs already.
 function loop.run()
-  return loop.get():run()
+  return host.get():run()
 end
 
 --- Makes dop.run() return once the current handlers have returned. What is open stays open.
 function loop.stop()
-  if current then current:stop() end
+  host.stop()
 end
 
 --- Calls fn once, after `seconds`. Returns a timer with :stop(), which tells whether it was still to
 -- come.
 function loop.timer(seconds, fn)
-  return loop.get():timer(seconds, fn)
+  return host.get():timer(seconds, fn)
 end
+
+--- A number in [0, 1): from the system's CSPRNG, in a world from its seed.
+function loop.random() return host.random() end
 
 return loop

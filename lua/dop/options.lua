@@ -42,9 +42,12 @@ function options.transport(role, given)
   for event, fn in pairs(given.on or {}) do emitter.check(event, fn, 4) end
   local passed = { lossless = given.lossless ~= false }
   for name in pairs(limits) do passed[name] = given[name] end
+  local host = loop.host()
   local transport
-  transport, why, code = core.transport(loop.engine(), role, passed)
+  transport, why, code = core.transport(host.engine(), role, passed)
   if not transport then return nil, why, code end
+  core.values(transport).host = host -- which is there as long as one of its transports
+  if host.made then host.made(transport, given.url) end
   for event, fn in pairs(given.on or {}) do emitter.on(transport, event, fn) end
   return transport, parsed
 end

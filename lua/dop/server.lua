@@ -49,18 +49,18 @@ end
 
 -- Takes the place where clients come in. Returns the URL to reach it, or nil, message, code.
 local function bind(server, parsed, mode)
-  local values = core.values(server)
+  local values, host = core.values(server), loop.host()
   if parsed.scheme == "local" then
-    local ok, why, code = inproc.bind(parsed.name, server)
+    local ok, why, code = inproc.bind(host, parsed.name, server)
     if not ok then return nil, why, code end
-    loop.get():hold()
+    host.get():hold()
     values.unbind = function()
-      inproc.unbind(parsed.name)
-      loop.get():release()
+      inproc.unbind(host, parsed.name)
+      host.get():release()
     end
     return url.listening(parsed)
   end
-  local listener, port, code = loop.get():listen(server, {
+  local listener, port, code = host.get():listen(server, {
     host = parsed.host, port = parsed.port, socket = parsed.socket, mode = mode,
   })
   if not listener then
