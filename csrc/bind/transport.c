@@ -139,9 +139,12 @@ static int transport_kill(lua_State *L) {
   struct dop_transport *t = box->transport;
   struct dop_socket *s;
   box->killed = 1;
-  while ((s = t->sockets)) {
+  while ((s = t->sockets)) { /* one that a node loses may bring it another */
     dop_socket_ref(s);
-    s->ops->drop(s, 1);
+    if (s->node)
+      dop_node_drop(s->node, 1);
+    else
+      s->ops->drop(s, 1);
     dop_socket_unref(s);
   }
   dop_transport_abandon(t);
