@@ -10,7 +10,7 @@ local known = {
   lossless = "boolean", url = "string", on = "table", retry = "function", headers = "table", stable = "number",
 }
 
--- What the policy works with lies in the transport's values: state = {attempt, timer, ...}. The
+-- What the policy works with lies in the transport's values: state = {attempt, timer, waits, ...}. The
 -- host is that on which the client was made, whichever is the one of the moment.
 local function state_of(client) return core.values(client).state end
 
@@ -55,7 +55,7 @@ end
 -- The attempt to come, if there is one, is called off.
 local function cancel(state)
   if state.timer then state.timer:stop() end
-  state.timer = nil
+  state.timer, state.waits = nil, nil
 end
 
 -- `held`: for how long the session had the socket that was lost. Only a connection that proved
@@ -72,8 +72,9 @@ local function retry(client, why, held)
     return
   end
   state.attempt = state.attempt + 1
+  state.waits = true
   state.timer = timer(client, seconds, function()
-    state.timer = nil
+    state.timer, state.waits = nil, nil
     if not client.closed then dial(client) end
   end)
 end
@@ -151,6 +152,21 @@ function core.transport_methods.send(client, message, kind)
   local node = client.node
   if not node then error("only a client sends by itself; a server's nodes do", 2) end
   return node:send(message, kind)
+end
+
+--- A client that waits between two attempts dials now, and counts its attempts from 0 again: for who
+-- knows that the world has changed, say that the network is back. true; or nil, a sentence and
+-- "NOTWAITING" when it has a socket, is on its way to one or was not told yet by its policy how long to
+-- wait, "CLOSED" when it makes no further attempt.
+function core.transport_methods.reconnect_now(client)
+  local state = state_of(client)
+  if not state then error("only a client reconnects", 2) end
+  if client.closed then return nil, "the client is closed", "CLOSED" end
+  if not state.waits then return nil, "no wait between two attempts is under way", "NOTWAITING" end
+  cancel(state)
+  state.attempt = 0
+  dial(client)
+  return true
 end
 
 return connect

@@ -93,6 +93,24 @@ describe("the retry policy", function()
   end)
 end)
 
+describe("client:reconnect_now()", function()
+  after_each(real.close)
+
+  for _, url in ipairs { "ws://127.0.0.1:0/dop", "local:reconnect-now" } do
+    it("dials while the policy would have waited for an hour, over " .. url, function()
+      local server = real.listen { url = url }
+      local client = real.connect(server, { retry = function() return 3600 end })
+      connected(client)
+      assert.equal("NOTWAITING", select(3, client:reconnect_now()))
+      client.node:drop { reset = true }
+      real.wait("the wait", function() return core.values(client).state.waits end)
+      assert.is_true(client:reconnect_now())
+      connected(client)
+      assert.equal(1, client:stats().reconnects)
+    end)
+  end
+end)
+
 describe("dop.backoff", function()
   it("draws from 0 to a bound that doubles from half a second to 20", function()
     local policy = dop.backoff()
