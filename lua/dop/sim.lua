@@ -284,9 +284,13 @@ end
 local function verdict(world, seconds, fn)
   local check_after
   local ok, err = xpcall(function()
-    world:run(seconds, function(w) check_after = fn(w) end)
-  end, debug.traceback)
-  if not ok then return tostring(err) end
+    world:run(seconds, function(w)
+      local fine, result = xpcall(function() return fn(w) end, debug.traceback)
+      if not fine then error(result, 0) end
+      check_after = result
+    end)
+  end, tostring)
+  if not ok then return err end
   if world.host.complaints[1] then return world.host.complaints[1] end
   if check_after == nil or check_after == true then return nil end
   if type(check_after) ~= "function" then return "the function returned " .. tostring(check_after) end

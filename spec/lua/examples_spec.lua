@@ -47,6 +47,31 @@ describe("examples/client.lua", function()
   end)
 end)
 
+describe("examples/simulator.lua", function()
+  it("compares two policies under 200 seeds, and every message came", function()
+    local run = real.start "examples/simulator.lua"
+    run:expect "^policy +losses"
+    for _, name in ipairs { "default", "eager" } do
+      local losses, messages = run:expect("^" .. name .. " +(%d+) +%d+%.%d+ s +%d+%.%d+ s +%d+%.%d+ +(%d+)$")
+      assert.truthy(tonumber(losses) > 1000)
+      assert.equal(200 * 241, tonumber(messages))
+    end
+    assert.is_nil(run:read())
+  end)
+end)
+
+describe("docs/simulator.md", function()
+  it("begins with a world that runs as it stands", function()
+    local file = assert(io.open("docs/simulator.md"))
+    local code = assert(file:read("*a"):match("\n```lua\n(.-)```"))
+    file:close()
+    local printed, status = real.script(code)
+    assert.equal(0, status, printed)
+    assert.truthy(printed:find "CONNECTED %-> RECONNECTING: connection reset by peer\n", printed)
+    assert.truthy(printed:find "client1%.1 reconnect: away", printed)
+  end)
+end)
+
 describe("the README", function()
   -- The first block of Lua below that heading.
   local function block(heading)
