@@ -206,6 +206,18 @@ describe("client:reconnect_now()", function()
     }, codes)
   end)
 
+  it("says NOTWAITING before the policy has heard that an attempt failed", function()
+    local world = sim.new()
+    local asked, policy = noting(1)
+    local code
+    world:run(1, function()
+      local client = dop.connect { url = "local:nobody", retry = policy }
+      code = select(3, client:reconnect_now())
+    end)
+    assert.equal("NOTWAITING", code)
+    assert.truthy(#asked > 0)
+  end)
+
   it("says CLOSED once the client makes no further attempt", function()
     local world, _, client = connected(nil, nil, { retry = function() return 5 end })
     client:close()

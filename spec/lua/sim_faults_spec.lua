@@ -73,6 +73,7 @@ describe("a fault of a world", function()
     assert.equal("the peer did not answer a ping", lost[1][4])
     assert.truthy(lost[1][1] - at > 5 and lost[1][1] - at < 8)
     assert.truthy(downs >= 3, downs)
+    assert.same({}, world:errors())
     assert.truthy(back[1][1] - at > 20)
   end)
 
@@ -89,6 +90,17 @@ describe("a fault of a world", function()
     local order = {}
     for i, entry in ipairs(heard) do order[i] = ("%.2f %s"):format(entry[1] - at, entry[3]) end
     assert.same({ "5.00 under way", "5.00 1", "5.00 2", "5.00 3", "10.01 after" }, order)
+  end)
+
+  it("delay: what is written comes later when nothing was under way, too", function()
+    local world, server, client = connected({ latency = 0.01 })
+    local heard = record(world, server, "message")
+    local at = world:now()
+    world:run(10, function()
+      world:delay(5)
+      client:send "hello"
+    end)
+    assert.equal("5.00 hello", ("%.2f %s"):format(heard[1][1] - at, heard[1][3]))
   end)
 
   it("delay: a new connection overtakes an old one", function()
@@ -152,20 +164,21 @@ describe("a fault of a world", function()
   end)
 
   it("comes at the same time whatever the application does", function()
-    local function times(chatty)
-      local world = sim.new { seed = 4, faults = { every = 3, refuse = 1 } }
-      world:run(100, function()
-        local _, client = pair()
-        if chatty then
-          client:on("message", function(_, m) client:send(m .. dop.random()) end)
-          client:send "x"
-        end
-      end)
+    local function times(application)
+      local world = sim.new { seed = 4, faults = { every = 3, cut = 1, refuse = 1 } }
+      world:run(100, application)
       local list = {}
-      for line in world:trace():gmatch "[^\n]+fault[^\n]+" do list[#list + 1] = line end
+      for line in world:trace():gmatch "[^\n]+attempts are refused[^\n]+" do list[#list + 1] = line end
+      assert.truthy(#list > 5)
       return table.concat(list, "\n")
     end
-    assert.equal(times(false), times(true))
+    local nothing = times(nil)
+    assert.equal(nothing, times(function() pair() end))
+    assert.equal(nothing, times(function()
+      local _, client = pair()
+      client:on("message", function(_, m) client:send(m .. dop.random()) end)
+      client:send "x"
+    end))
   end)
 end)
 

@@ -123,6 +123,15 @@ describe("a world", function()
     assert.are_not.equal(trace, noisy(6))
   end)
 
+  it("has tokens by its seed", function()
+    local function token(seed)
+      local _, _, client = connected { seed = seed }
+      return client.node.token:reveal()
+    end
+    assert.equal(token(1), token(1))
+    assert.are_not.equal(token(1), token(2))
+  end)
+
   it("has the same trace on every Lua", function()
     local world = sim.new { seed = 11, latency = { 0.02, 0.08 } }
     world:run(3, function()
