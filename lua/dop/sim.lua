@@ -259,7 +259,8 @@ function World:run(seconds, fn)
 end
 
 --- Runs fn() as a process of its own: what it makes, and what its handlers and timers make, dies with
--- world:kill(process). Returns the process.
+-- world:kill(process). Returns the process, at the latest when fn waits in dop.run(), which its own
+-- dop.stop() ends.
 function World:process(fn)
   if loop.host() ~= self.host then error("world:process works only while the world runs", 2) end
   if type(fn) ~= "function" then error(("world:process: a function expected, got %s"):format(type(fn)), 2) end

@@ -72,15 +72,50 @@ local function made(self, transport, url)
   self:log("%s is made: %s", self:name(transport), url)
 end
 
---- Runs fn as a process of its own, which Host:kill takes.
+-- Runs the process's program until it ends or waits in dop.run(). Through C, or what runs the world would
+-- be waited for.
+local function resume(self, process)
+  local before = self.process
+  self.process, process.waits = process, false
+  local ok, err = core.call(coroutine.resume, process.program)
+  self.process = before
+  if ok and not process.waits and coroutine.status(process.program) ~= "dead" then
+    return false, "a program may not yield; start a coroutine with dop.go"
+  end
+  return ok, err
+end
+
+--- Runs fn as the program of a process, which Host:kill takes.
 function Host:run_process(fn)
   local process = new_process()
-  local before = self.process
-  self.process = process
-  local ok, err = pcall(core.call, fn)
-  self.process = before
+  process.program = coroutine.create(fn)
+  local ok, err = resume(self, process)
   if not ok then error(err, 0) end
   return process
+end
+
+-- dop.run() in a program waits for its own dop.stop().
+local function wait_for_stop(self)
+  local process = self.process
+  if not process or coroutine.running() ~= process.program then return false end
+  process.waits = true
+  coroutine.yield()
+  return true
+end
+
+-- Once the current handlers have returned, the program that waits goes on.
+local function stop(self)
+  local process = owner_of(self)
+  if not process or not process.waits then
+    self.stopped = true
+    return
+  end
+  process.waits = false
+  self:later(0, function()
+    if process.dead then return end
+    local ok, err = resume(self, process)
+    if not ok then self.complain("error in a program: " .. debug.traceback(process.program, tostring(err))) end
+  end)
 end
 
 --- The process dies without a word to it: sockets reset, names are free, timers do not come.
@@ -109,8 +144,12 @@ end
 
 for _, what in ipairs { "step", "pollfd", "timeout" } do driver[what] = refuse(what) end
 
-function driver.run() error("a world runs already: world:run drives it, not dop.run", 2) end
-function driver:stop() self.host.stopped = true end
+function driver:run()
+  if wait_for_stop(self.host) then return true end
+  error("a world runs already: dop.run waits in a program of world:process only", 3)
+end
+
+function driver:stop() stop(self.host) end
 function driver:now() return self.host.clock.now / 1000 end
 function driver:running() return self.host.running end
 function driver.hold() end -- a world goes on for as long as it was told to

@@ -300,6 +300,70 @@ describe("world:run", function()
     assert.truthy(printed:find "\nCONNECTED\n4\n", printed)
   end)
 
+  it("has room for whole programs, whose dop.run waits for their own dop.stop", function()
+    local world = sim.new()
+    local log = {}
+    local function note(what) log[#log + 1] = ("%d %s"):format(math.floor(world:now()), what) end
+    local how = world:run(60, function()
+      world:process(function()
+        local server = assert(dop.listen { url = URL })
+        server:on("message", function(node, message)
+          node:send(message)
+          if message == "stop" then dop.stop() end
+        end)
+        note "serves"
+        assert(dop.run())
+        note "stopped"
+        server:close()
+        dop.timer(5, function() note "late" dop.stop() end)
+        assert(dop.run())
+        note "ends"
+      end)
+      note "begun"
+      local client = dop.connect { url = URL }
+      dop.timer(10, function() client:send "stop" end)
+      dop.timer(40, dop.stop)
+    end)
+    assert.same({ "0 serves", "0 begun", "10 stopped", "15 late", "15 ends" }, log)
+    assert.same({ "stopped", 40 }, { how, world:now() })
+    local killed
+    world:run(20, function()
+      local process = world:process(function()
+        dop.timer(2, dop.stop)
+        dop.run()
+        killed = "went on"
+      end)
+      dop.timer(1, function() world:kill(process) end)
+    end)
+    assert.is_nil(killed)
+  end)
+
+  it("raises what a program raises, and refuses one that yields", function()
+    local world = sim.new()
+    local mistake = {}
+    world:run(1, function()
+      assert.equal(mistake, select(2, pcall(world.process, world, function() error(mistake) end)))
+      local ok, why = pcall(world.process, world, function() coroutine.yield() end)
+      assert.is_false(ok)
+      assert.truthy(why:find "dop.go")
+    end)
+  end)
+
+  it("works with a collection after every handler", function()
+    local world = sim.new { seed = 9, faults = { every = 1, cut = 2, blackhole = 1, delay = 1, half_close = 1 } }
+    world.host.machine:collect_always(true)
+    local heard = 0
+    world:run(60, function()
+      local _, client = pair(nil, { ping_interval = 2, ping_timeout = 1 })
+      client:on("message", function(node, message)
+        heard = heard + 1
+        dop.timer(0.5, function() node:send(message) end)
+      end)
+      client:send "x"
+    end)
+    assert.truthy(heard > 10, heard)
+  end)
+
   it("works inside a handler of the real loop, which then goes on", function()
     local order = {}
     dop.timer(0.001, function()
