@@ -7,9 +7,10 @@ local loop = require "dop.loop"
 
 local co = {}
 
--- The coroutines that dop.go started, each with the nodes that it reads: weak throughout, since
--- LuaJIT would keep a coroutine that a node of its own refers to.
+-- The coroutines that dop.go started, each with the nodes that it reads and in which order it began to:
+-- weak throughout, since LuaJIT would keep a coroutine that a node of its own refers to.
 local started = setmetatable({}, { __mode = "k" })
+local reads = 0
 
 local function check_inside(what)
   local thread = coroutine.running()
@@ -28,7 +29,11 @@ local function resume(thread, ...)
     loop.host().complain("error in a coroutine: " .. debug.traceback(thread, tostring(message)))
   end
   if coroutine.status(thread) ~= "dead" then return end
-  for node in pairs(started[thread]) do close_inbox(node, thread) end
+  -- In that order, whatever that of pairs() is: a simulated world is the same each time.
+  local nodes, order = {}, started[thread]
+  for node in pairs(order) do nodes[#nodes + 1] = node end
+  table.sort(nodes, function(a, b) return order[a] < order[b] end)
+  for _, node in ipairs(nodes) do close_inbox(node, thread) end
   started[thread] = nil
 end
 
@@ -115,7 +120,10 @@ function co.receive(node, timeout)
   if inbox.waiting then error("another coroutine waits for this node's messages", 2) end
   inbox.reader = thread
   release(node, inbox)
-  started[thread][node] = true
+  if not started[thread][node] then
+    reads = reads + 1
+    started[thread][node] = reads
+  end
   local entry = take(inbox)
   if not entry and node.status ~= "DISCONNECTED" then
     local late

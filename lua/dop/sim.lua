@@ -13,9 +13,10 @@ World.__index = World
 
 -- --- options ---
 
-local function check_number(value, what, least, most)
+-- Raises at the line of whoever called the function that checks, or `above` it.
+local function check_number(value, what, least, most, above)
   if type(value) ~= "number" or not (value >= least and value <= most) then
-    error(("%s: a number from %s to %s expected, got %s"):format(what, least, most, tostring(value)), 3)
+    error(("%s: a number from %s to %s expected, got %s"):format(what, least, most, tostring(value)), 3 + (above or 0))
   end
 end
 
@@ -32,7 +33,7 @@ local function check_faults(faults)
   local sum = 0
   for name, value in pairs(faults) do
     if not fault_options[name] then error(("sim.new: there is no fault %q"):format(tostring(name)), 3) end
-    check_number(value, ('sim.new: faults, %q'):format(name), name == "every" and 0.001 or 0, 1e9)
+    check_number(value, ('sim.new: faults, %q'):format(name), name == "every" and 0.001 or 0, 1e9, 1)
   end
   for _, kind in ipairs(kinds) do sum = sum + (faults[kind] or 0) end
   if sum == 0 then error("sim.new: faults: none has a weight", 3) end
@@ -49,21 +50,24 @@ local function check(options)
     if not known[name] then error(("sim.new has no option %q"):format(tostring(name)), 3) end
   end
   local seed, latency = options.seed or 1, options.latency or { 0.01, 0.05 }
-  check_number(seed, 'sim.new: option "seed"', 0, 2 ^ 53)
+  check_number(seed, 'sim.new: option "seed"', 0, 2 ^ 53, 1)
   if seed % 1 ~= 0 then error(('sim.new: option "seed": a whole number expected, got %s'):format(seed), 3) end
   if type(latency) == "number" then latency = { latency, latency } end
   if type(latency) ~= "table" then
     error(('sim.new: option "latency": seconds or {least, most} expected, got %s'):format(type(latency)), 3)
   end
-  check_number(latency[1], 'sim.new: option "latency"', 0, 3600)
-  check_number(latency[2], 'sim.new: option "latency"', latency[1], 3600)
+  check_number(latency[1], 'sim.new: option "latency"', 0, 3600, 1)
+  check_number(latency[2], 'sim.new: option "latency"', latency[1], 3600, 1)
   return seed, latency
 end
 
 -- --- faults ---
 
 -- The connections that are meant: of a transport or a node, or all of them.
-local function struck(world, target)
+local function struck(world, target, what)
+  if target ~= nil and type(target) ~= "userdata" then
+    error(("%s: a transport or a node expected, got %s"):format(what, type(target)), 3)
+  end
   return world.host.network:connections(target)
 end
 
@@ -102,7 +106,7 @@ end
 -- all connections without one. Returns how many. So do the other faults.
 function World:cut(target, side)
   check_side(side, "world:cut")
-  local list = struck(self, target)
+  local list = struck(self, target, "world:cut")
   for _, number in ipairs(list) do cut_one(self, number, side, true) end
   return #list
 end
@@ -110,7 +114,7 @@ end
 --- The same, but nothing that is under way arrives.
 function World:reset(target, side)
   check_side(side, "world:reset")
-  local list = struck(self, target)
+  local list = struck(self, target, "world:reset")
   for _, number in ipairs(list) do cut_one(self, number, side, false) end
   return #list
 end
@@ -119,7 +123,7 @@ end
 -- has ended its stream, and can still speak itself.
 function World:half_close(target, side)
   check_side(side, "world:half_close")
-  local list = struck(self, target)
+  local list = struck(self, target, "world:half_close")
   for _, number in ipairs(list) do half_close_one(self, number, side) end
   return #list
 end
@@ -130,7 +134,7 @@ function World:blackhole(seconds, target)
   seconds = seconds or 0
   check_number(seconds, "world:blackhole: seconds", 0, 1e9)
   local host = self.host
-  local list = struck(self, target)
+  local list = struck(self, target, "world:blackhole")
   for _, number in ipairs(list) do swallow_one(self, number) end
   local finish = host.clock.now + math.ceil(seconds * 1000)
   if target == nil then
@@ -146,7 +150,7 @@ end
 -- overtakes an old one.
 function World:delay(seconds, target)
   check_number(seconds, "world:delay: seconds", 0, 1e9)
-  local list = struck(self, target)
+  local list = struck(self, target, "world:delay")
   for _, number in ipairs(list) do delay_one(self, number, seconds) end
   return #list
 end
@@ -163,7 +167,10 @@ end
 -- lived.
 function World:kill(target)
   local process = target
-  if type(target) == "userdata" and core.values(target).process then process = core.values(target).process end
+  if type(target) == "userdata" then
+    local ok, values = pcall(core.values, target)
+    process = ok and values.process
+  end
   if type(process) ~= "table" or not process.transports then
     error("world:kill: a transport or a process of this world expected", 2)
   end

@@ -442,12 +442,15 @@ describe("misuse of a world raises", function()
     ["a side that is none"] = { function() world:cut(nil, "left") end, "left" },
     ["a process outside of run"] = { function() world:process(function() end) end, "while the world runs" },
     ["killing what is no process"] = { function() world:kill {} end, "process" },
+    ["killing some userdata"] = { function() world:kill(io.stdout) end, "process" },
+    ["a target that is none"] = { function() world:cut "server" end, "a transport or a node" },
     ["an option of try that is none"] = { function() sim.try { seed = 1, print } end, "seed" },
   } do
     it(what, function()
       local ok, message = pcall(case[1])
       assert.is_false(ok)
       assert.truthy(message:find(case[2], 1, true), message)
+      assert.truthy(message:find "^%S*sim_spec.lua:%d+: ", message)
     end)
   end
 end)
