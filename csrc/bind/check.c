@@ -26,6 +26,13 @@ uint64_t dop_check_ms(lua_State *L, int arg, double least) {
   return (uint64_t)llround(seconds * 1000);
 }
 
+uint64_t dop_check_seed(lua_State *L, int arg) {
+  lua_Number n = luaL_checknumber(L, arg);
+  if (!(n >= 0 && n <= 9007199254740992.0 && n == floor(n)))
+    luaL_argerror(L, arg, "a whole number from 0 to 2^53 expected");
+  return (uint64_t)n;
+}
+
 enum dop_kind dop_check_kind(lua_State *L, int arg) {
   int type = lua_type(L, arg);
   size_t len = 0;

@@ -15,6 +15,9 @@ int dop_fail(lua_State *L, const char *code, const char *format, ...);
 /* Seconds at `arg`, as milliseconds. Raises unless it is a number from `least` to 10^9. */
 uint64_t dop_check_ms(lua_State *L, int arg, double least);
 
+/* A seed, or the number of a stream of one: a whole number that a double holds exactly. */
+uint64_t dop_check_seed(lua_State *L, int arg);
+
 /* "text" (also when absent) or "binary" at `arg`; raises for anything else. */
 enum dop_kind dop_check_kind(lua_State *L, int arg);
 

@@ -1,6 +1,5 @@
 /* dop.engine: a world for the machine. `core.engine()` makes one; a driver of sockets, a Lua host
  * or a spec then makes transports on it and says what time it is. Owns its host's block. */
-#include <math.h>
 #include <string.h>
 
 #include "bind/check.h"
@@ -36,20 +35,12 @@ struct dop_host *dop_check_host(lua_State *L, int arg) {
   return box->host;
 }
 
-/* A seed or a stream of one: a whole number that a double holds exactly. */
-static uint64_t check_seed(lua_State *L, int arg) {
-  lua_Number n = luaL_checknumber(L, arg);
-  if (!(n >= 0 && n <= 9007199254740992.0 && n == floor(n)))
-    luaL_argerror(L, arg, "a whole number from 0 to 2^53 expected");
-  return (uint64_t)n;
-}
-
 /* core.engine([seed]) -> engine. With a seed it is one for a simulated world: it draws no
  * randomness from the system, and everything on it is collected once nobody refers to it any more.
  */
 static int engine_new(lua_State *L) {
   int seeded = !lua_isnoneornil(L, 1);
-  uint64_t seed = seeded ? check_seed(L, 1) : 0;
+  uint64_t seed = seeded ? dop_check_seed(L, 1) : 0;
   struct engine_box *box = dop_newuserdata(L, sizeof *box);
   box->host = NULL;
   luaL_getmetatable(L, DOP_ENGINE_TYPE);
@@ -171,7 +162,7 @@ static int draw(lua_State *L) {
 }
 
 static int generator_new(lua_State *L) {
-  uint64_t seed = check_seed(L, 1), stream = check_seed(L, 2);
+  uint64_t seed = dop_check_seed(L, 1), stream = dop_check_seed(L, 2);
   dop_random_seed(dop_newuserdata(L, sizeof(struct dop_random_seed)), seed, stream);
   lua_pushcclosure(L, draw, 1);
   return 1;

@@ -26,7 +26,7 @@ static void deliver(void *ctx, struct dop_socket *s) {
 /* core.network(engine, seed, least, most) -> network; latencies in seconds. */
 static int network_new(lua_State *L) {
   struct dop_host *h = dop_check_host(L, 1);
-  uint64_t seed = (uint64_t)luaL_checknumber(L, 2);
+  uint64_t seed = dop_check_seed(L, 2);
   uint64_t least = dop_check_ms(L, 3, 0), most = dop_check_ms(L, 4, 0);
   if (most < least) return luaL_argerror(L, 4, "not below the least latency");
   struct network_box *box = dop_newuserdata(L, sizeof *box);
