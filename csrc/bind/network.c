@@ -123,6 +123,12 @@ static int network_connections(lua_State *L) {
   return 1;
 }
 
+/* network:count() -> how many connections there are of which anything is left. */
+static int network_count(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)check_network(L)->wire.net.count);
+  return 1;
+}
+
 /* --- faults: each of a connection by its number; nothing happens to one that is gone --- */
 
 /* Pushes how many bytes are under way to the server and to the client. */
@@ -194,12 +200,17 @@ static int network_turn(lua_State *L) {
 }
 
 static const luaL_Reg network_meta[] = {{"__gc", network_gc}, {NULL, NULL}};
-static const luaL_Reg network_methods[] = {
-    {"call", network_call},       {"answer", network_answer},
-    {"refuse", network_refuse},   {"connections", network_connections},
-    {"cut", network_cut},         {"half_close", network_half_close},
-    {"swallow", network_swallow}, {"delay", network_delay},
-    {"turn", network_turn},       {NULL, NULL}};
+static const luaL_Reg network_methods[] = {{"call", network_call},
+                                           {"answer", network_answer},
+                                           {"refuse", network_refuse},
+                                           {"connections", network_connections},
+                                           {"cut", network_cut},
+                                           {"half_close", network_half_close},
+                                           {"swallow", network_swallow},
+                                           {"delay", network_delay},
+                                           {"turn", network_turn},
+                                           {"count", network_count},
+                                           {NULL, NULL}};
 
 void dop_network_register(lua_State *L) {
   dop_new_type(L, DOP_NETWORK_TYPE, network_meta, network_methods, NULL, NULL);

@@ -72,12 +72,11 @@ local function made(self, transport, url)
   self:log("%s is made: %s", self:name(transport), url)
 end
 
--- Runs the process's program until it ends or waits in dop.run(). Through C, or what runs the world would
--- be waited for.
+-- Runs the process's program until it ends or waits in dop.run().
 local function resume(self, process)
   local before = self.process
   self.process, process.waits = process, false
-  local ok, err = core.call(coroutine.resume, process.program)
+  local ok, err = coroutine.resume(process.program)
   self.process = before
   if ok and not process.waits and coroutine.status(process.program) ~= "dead" then
     return false, "a program may not yield; start a coroutine with dop.go"

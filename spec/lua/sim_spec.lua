@@ -326,16 +326,23 @@ describe("world:run", function()
     end)
     assert.same({ "0 serves", "0 begun", "10 stopped", "15 late", "15 ends" }, log)
     assert.same({ "stopped", 40 }, { how, world:now() })
-    local killed
+    local went_on = 0
     world:run(20, function()
-      local process = world:process(function()
-        dop.timer(2, dop.stop)
-        dop.run()
-        killed = "went on"
+      local function program(stop)
+        return world:process(function()
+          dop.timer(2, stop)
+          dop.run()
+          went_on = went_on + 1
+        end)
+      end
+      local early, late = program(dop.stop), nil
+      dop.timer(1, function() world:kill(early) end)
+      late = program(function()
+        dop.stop()
+        world:kill(late)
       end)
-      dop.timer(1, function() world:kill(process) end)
     end)
-    assert.is_nil(killed)
+    assert.equal(0, went_on)
   end)
 
   it("raises what a program raises, and refuses one that yields", function()
