@@ -324,8 +324,10 @@ static int next_frame(struct dop_link *l, struct dop_message *m) {
   size_t most = early ? EARLY_MAX : limits(l)->max_message;
   /* An escape comes on top of the largest payload, and instructions come whatever that is: the node
    * looks at the payload itself. */
-  if (l->socket.lossless)
-    most = most + DOP_R1_ESCAPE < EARLY_MAX ? EARLY_MAX : most + DOP_R1_ESCAPE;
+  if (l->socket.lossless) {
+    if (!early && most < DOP_R1_ANY_MESSAGE) most = DOP_R1_ANY_MESSAGE;
+    most = most + DOP_R1_ESCAPE;
+  }
   size_t used = dop_ws_next(&l->ws, l->input, l->input_len, most, &item);
   dop_link_skip(l, used);
   switch (item.type) {

@@ -129,7 +129,7 @@ static int count_data(struct dop_account *a, const struct dop_message *m);
 static int hear_data(struct dop_node *n, const struct dop_message *m) {
   struct dop_account *a = n->account;
   if (a->closing) return 0; /* the peer learns from our end that this one was not delivered */
-  if (m->len > n->transport->limits.max_message) {
+  if (m->len > dop_lossless_takes(&n->transport->limits)) {
     dop_node_part(n->socket, 1009, "PROTOCOL", "The message is longer than the limit.");
     return 0;
   }
@@ -253,7 +253,7 @@ int dop_lossless_hear(struct dop_node *n, struct dop_message *m) {
   struct dop_account *a = n->account;
   /* The usual case: data for a handler that waits for it. */
   if (a->heard_limits && !a->closing && !a->parked.count && !n->socket->paused &&
-      m->len <= n->transport->limits.max_message && !looks_special(n, m))
+      m->len <= dop_lossless_takes(&n->transport->limits) && !looks_special(n, m))
     return count_data(a, m);
   return hear_any(n, m);
 }
@@ -373,12 +373,12 @@ int dop_lossless_pump(struct dop_node *n, int all) {
   while (n->status == DOP_CONNECTED && !a->closing && dop_queue_unwritten(&n->queue) &&
          (all || dop_node_takes_more(n))) {
     dop_queue_advance(&n->queue, &m);
-    if (!a->heard_limits && m.len > DOP_UNKNOWN_MESSAGE) { /* it waits for the peer's own limit */
+    if (!a->heard_limits && m.len > DOP_R1_ANY_MESSAGE) { /* it waits for the peer's own limit */
       n->queue.cursor -= (uint32_t)(DOP_QUEUE_OVERHEAD + m.len);
       return 0;
     }
     /* What the peer would close on would be written again for ever. */
-    if (m.len > dop_lossless_max_message(n)) {
+    if (m.len > DOP_R1_ANY_MESSAGE && m.len > dop_lossless_max_message(n)) {
       violation(n, "the peer takes no message as long as one that waits");
       return -1;
     }

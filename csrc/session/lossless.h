@@ -11,8 +11,6 @@
 #include "session/node.h"
 #include "session/r1.h"
 
-#define DOP_UNKNOWN_MESSAGE 65536 /* what every end accepts, before its own limit is known */
-
 struct dop_account {
   struct dop_node *node;
   uint64_t acked;            /* of our messages the peer says that it delivered so many */
@@ -79,7 +77,12 @@ void dop_lossless_write(struct dop_node *n, const struct dop_message *m);
 /* The largest payload that may be sent now. */
 static inline size_t dop_lossless_max_message(const struct dop_node *n) {
   uint64_t most = n->account->peer.max_message;
-  return most ? (size_t)most : DOP_UNKNOWN_MESSAGE;
+  return most ? (size_t)most : DOP_R1_ANY_MESSAGE;
+}
+
+/* The largest payload that this end takes: its limit is not known to a peer that begins. */
+static inline size_t dop_lossless_takes(const struct dop_limits *l) {
+  return l->max_message > DOP_R1_ANY_MESSAGE ? l->max_message : DOP_R1_ANY_MESSAGE;
 }
 
 /* No number is left for another message or attempt: the session is over, what waits comes back. */

@@ -10,10 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DOP_R1_MARK    '\x10'
-#define DOP_R1_MOST    ((UINT64_C(1) << 53) - 1) /* the largest integer on the wire */
-#define DOP_R1_ESCAPE  2                         /* bytes before the payload of a literal */
-#define DOP_R1_LONGEST 80 /* bytes of the longest instruction without a token */
+#define DOP_R1_MARK        '\x10'
+#define DOP_R1_ANY_MESSAGE 65536 /* bytes of payload that every end takes, whatever its limit */
+#define DOP_R1_MOST        ((UINT64_C(1) << 53) - 1) /* the largest integer on the wire */
+#define DOP_R1_ESCAPE      2                         /* bytes before the payload of a literal */
+#define DOP_R1_LONGEST     80 /* bytes of the longest instruction without a token */
 
 enum dop_r1_type {
   DOP_R1_BAD,     /* begins with the mark and is none of the below */

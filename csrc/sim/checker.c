@@ -193,7 +193,8 @@ int dop_sim_send(struct dop_sim_checker *k, struct dop_node *n, uint64_t chance)
   k->sent[side]++;
   if (e.quotes) dop_sim_cover(k->coverage, "%s quotes its token", names[side]);
   if (kind == DOP_TEXT && text[0] == DOP_R1_MARK) dop_sim_cover(k->coverage, "escaped");
-  if (len > k->ends[!side]->limits.max_message) b->oversize = 1;
+  if (len > k->ends[!side]->limits.max_message && (k->plain || len > DOP_R1_ANY_MESSAGE))
+    b->oversize = 1;
   dop_sim_trace(k, "%s sends %llu (%zu bytes)", names[side], (unsigned long long)e.number, len);
   return 1;
 }

@@ -276,29 +276,58 @@ static void malformed_first(struct stage *w) {
 }
 
 static void too_large(struct stage *w) {
-  w->limits.max_message = 2000;
+  w->limits.max_message = 70000;
   struct hand *h = hand_client(w);
   HEARS(h, "half");
   hand_say(h, "half");
   HEARS(h, "half");
   hand_say(h, "half");
-  HEARS(h, "^p60000 2000 1048576 1024");
+  HEARS(h, "^p60000 70000 1048576 1024");
   hand_say(h, "^p60000 5000 1048576 1024");
   forget_log(w);
   struct dop_node *n = server_node(w);
   CHECK(w, stage_send_long(w, n, 5000) == DOP_SENT);
   CHECK(w, stage_send_long(w, n, 5001) == DOP_SEND_TOOLARGE);
-  hand_say_long(h, 2000);
-  TOLD(w, SERVER, "2000 bytes");
+  hand_say_long(h, 70000);
+  TOLD(w, SERVER, "70000 bytes");
   HEARS(h, "5000 bytes");
-  char literal[2003] = "\x10m"; /* the escape is no part of the payload */
-  memset(literal + 2, 'x', 2000);
-  hand_frame(h, DOP_WS_OP_TEXT, literal, 2002);
-  TOLD(w, SERVER, "2000 bytes");
-  hand_say_long(h, 2001);
+  static char literal[70003] = "\x10m"; /* the escape is no part of the payload */
+  memset(literal + 2, 'x', 70000);
+  hand_frame(h, DOP_WS_OP_TEXT, literal, 70002);
+  TOLD(w, SERVER, "70000 bytes");
+  hand_say_long(h, 70001);
   HEARS(h, "^a2"); /* before it closes */
   HEARS(h, "close 1009");
   TOLD(w, SERVER, "close 1009, disconnect protocol (5000 bytes unknown)");
+}
+
+/* What was accepted before the peer said its limit may be longer than that: no end closes on it. */
+static void small_limit(struct stage *w) {
+  w->limits.max_message = 1000;
+  struct hand *h = hand_client(w);
+  HEARS(h, "half");
+  hand_say(h, "half");
+  HEARS(h, "half");
+  hand_say(h, "half");
+  hand_name(h);
+  HEARS(h, "^p60000 1000 1048576 1024");
+  struct dop_node *n = server_node(w);
+  CHECK(w, stage_send_long(w, n, 65536) == DOP_SENT);
+  HEARS(h, "65536 bytes");
+  hand_say(h, "^p60000 1000 1048576 1024");
+  CHECK(w, stage_send_long(w, n, 1001) == DOP_SEND_TOOLARGE);
+  hand_lose(h);
+  h = hand_resume(h, 1, 0);
+  HEARS(h, "^r1 0");
+  HEARS(h, "^p60000 1000 1048576 1024");
+  HEARS(h, "65536 bytes"); /* written again, though the limit is known now */
+  hand_say(h, "^p60000 1000 1048576 1024");
+  forget_log(w);
+  hand_say_long(h, 65536);
+  TOLD(w, SERVER, "65536 bytes");
+  hand_say_long(h, 65537);
+  HEARS(h, "^a1");
+  HEARS(h, "close 1009");
 }
 
 /* Before the peer's limit is known, what every end accepts may be sent, and no more. */
@@ -376,6 +405,7 @@ const struct named named_wire[] = {
      dialects_stay_apart},
     {"malformed", "a malformed first message is 1008 and touches no session", malformed_first},
     {"too-large", "a message above the receiver's limit is refused by either end", too_large},
+    {"small-limit", "every end takes 65,536 bytes, also one whose limit is smaller", small_limit},
     {"unknown-limit", "65,536 bytes may be sent before the peer's limit is known", unknown_limit},
     {"waits-for-limit", "a longer one that was accepted before waits for that limit",
      waits_for_limit},
