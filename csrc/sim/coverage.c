@@ -148,9 +148,9 @@ static const char *const wanted[] = {
     "fault thief",
 };
 static const char *const wanted_plain[] = {
-    "client close 1009",         "server close 1009",
     "client PRECONNECTED->OPEN", "server PRECONNECTED->DISCONNECTED",
     "client send reserved",      "server send reserved",
+    "client close 1009",         "server close 1009",
     "server close 1008",         "guest close 1008",
 };
 static const char *const wanted_lossless[] = {
