@@ -246,6 +246,7 @@ class ServerNode extends Node {
 
   hearFirst(text) {
     this.tell('first', text);
+    if (this.sessions.foreign(text)) return this.refuse('a token of the other dialect', text);
     const holder = this.sessions.find(text);
     if (holder) return this.sessions.present(holder, this);
     if (mirrors(text, this.tokenLocal)) return this.refuse('the half mirrors ours', text);
@@ -303,6 +304,8 @@ class Sessions {
     this.deadline = deadline;
     this.probe = probe;
     this.map = new Map();
+    // Whether a token is that of a session in another dialect.
+    this.foreign = () => false;
   }
 
   find(token) {

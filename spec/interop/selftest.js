@@ -10,9 +10,13 @@ const path = require('path');
 
 const client = require('./client');
 const server = require('./server');
+const r1client = require('./r1-client');
+const r1server = require('./r1-server');
 
 const PEER = path.join(__dirname, 'peer.js');
 const SHORT = '0.5';
+// A client of the package `ws` takes no answer without a subprotocol to an offer of some.
+const BEYOND_WS = ['downgrade-to-nothing'];
 
 function start(...args) {
   return spawn(process.execPath, [PEER, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -49,6 +53,16 @@ async function main() {
     const host = start('server', '0', scene);
     const url = await listening(host);
     if (!(await play(host, start('client', url, 'talk'), `server ${scene}`))) failures += 1;
+  }
+  for (const scene of Object.keys(r1client.scenes)) {
+    const host = start('r1-server', '0', 'serve');
+    const url = await listening(host);
+    if (!(await play(start('r1-client', url, scene), host, `r1-client ${scene}`))) failures += 1;
+  }
+  for (const scene of Object.keys(r1server.scenes).filter((name) => !BEYOND_WS.includes(name))) {
+    const host = start('r1-server', '0', scene);
+    const url = await listening(host);
+    if (!(await play(host, start('r1-client', url, 'call'), `r1-server ${scene}`))) failures += 1;
   }
   return failures;
 }

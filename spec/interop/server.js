@@ -13,10 +13,11 @@ const refusals = require('./refusals');
 const PATH = '/dop';
 const OFFERS = ['', 'dop', 'dop, dop.r1'];
 
-// A WebSocket server as `ws` makes it by default: it echoes the first subprotocol that is offered. `open(wire, offer)` has
+// A WebSocket server as `ws` makes it by default: it echoes the first subprotocol that is offered, unless `select(offers)` says
+// which, or false for none. `open(wire, offer, query)` has
 // the wire; `admit(socket)` says whether an upgrade is answered at all.
-function listen(run, port, { open, admit, broken }) {
-  const acceptor = new WebSocket.Server({ noServer: true });
+function listen(run, port, { open, admit, broken, select = null }) {
+  const acceptor = new WebSocket.Server({ noServer: true, handleProtocols: select });
   const server = http.createServer((request, response) => {
     broken(`a request for ${request.url} without an upgrade`);
     response.writeHead(426).end();
@@ -25,13 +26,13 @@ function listen(run, port, { open, admit, broken }) {
     socket.on('error', () => {});
     const offer = (request.headers['sec-websocket-protocol'] || '').split(',').map((part) => part.trim()).join(', ');
     run.step(`an upgrade comes, offer "${offer}"`);
-    if (request.url !== PATH) broken(`an upgrade for ${request.url}`);
+    if (request.url.split('?')[0] !== PATH) broken(`an upgrade for ${request.url}`);
     const gates = admit(socket);
     if (!gates) return socket.destroy();
     return acceptor.handleUpgrade(request, socket, head, (ws) => {
       const wire = new Wire(run, ws, gates);
       wire.socket = socket;
-      open(wire, offer);
+      open(wire, offer, request.url.slice(PATH.length));
     });
   });
   acceptor.on('wsClientError', (err, socket) => {

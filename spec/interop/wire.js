@@ -140,8 +140,9 @@ class Wire {
   }
 }
 
-// A wire that a client opens. `node.open` is called when the upgrade is done; `opened` resolves then.
-function dial(run, url, node, { offer = [], gates, refused } = {}) {
+// A wire that a client opens. `node.open` is called when the upgrade is done; `opened` resolves then. Of `offer` the server has
+// to select `select`, the first unless another is named.
+function dial(run, url, node, { offer = [], select = offer[0] || '', gates, refused } = {}) {
   const ws = new WebSocket(url, offer);
   const wire = new Wire(run, ws, gates);
   wire.refused = refused;
@@ -153,9 +154,7 @@ function dial(run, url, node, { offer = [], gates, refused } = {}) {
     ws.on('open', () => {
       wire.refused = null;
       run.step(`the socket is open, subprotocol "${ws.protocol}"`);
-      if (ws.protocol !== (offer[0] || '')) {
-        run.fail(`expected the subprotocol "${offer[0] || ''}", came "${ws.protocol}"`);
-      }
+      if (select !== null && ws.protocol !== select) run.fail(`expected the subprotocol "${select}", came "${ws.protocol}"`);
       node.open(wire);
       resolve(wire);
     });
