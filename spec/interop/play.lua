@@ -54,19 +54,65 @@ local function judge(verdict, expected, ours)
   if ours ~= "" then error("the end under test complained: " .. ours, 0) end
 end
 
--- `role` is the peer's, `ours` the file of the end under test and its arguments, %s standing for the URL.
-function play.client(role, scene, ours, offer, more)
+-- `role` is the peer's, `ours` the file of the end under test and its arguments, %s standing for the URL. Both
+-- return a play under way: finish() waits for the verdict, stop() does not.
+function play.begin_client(role, scene, ours, offer, more)
   local server = start(("%s %s%s"):format(LUA, folder, ours))
   local url = listening(server)
-  local verdict = finish(start(("%s%s %s %s %s"):format(peer(offer), role, url, scene, more or "")))
-  judge(verdict, ("ok %s %s"):format(role, scene), stop(server))
+  local judging = start(("%s%s %s %s %s"):format(peer(offer), role, url, scene, more or ""))
+  return {
+    finish = function()
+      local verdict = finish(judging)
+      judge(verdict, ("ok %s %s"):format(role, scene), stop(server))
+    end,
+    stop = function()
+      stop(judging)
+      stop(server)
+    end,
+  }
 end
 
-function play.server(role, scene, ours)
+function play.begin_server(role, scene, ours)
   local server = start(("%s%s 0 %s"):format(peer(), role, scene))
   local client = start(("%s %s%s"):format(LUA, folder, ours:format(listening(server))))
-  local verdict = finish(server)
-  judge(verdict, ("ok %s %s"):format(role, scene), stop(client))
+  return {
+    finish = function()
+      local verdict = finish(server)
+      judge(verdict, ("ok %s %s"):format(role, scene), stop(client))
+    end,
+    stop = function()
+      stop(server)
+      stop(client)
+    end,
+  }
+end
+
+function play.client(...) play.begin_client(...).finish() end
+
+function play.server(...) play.begin_server(...).finish() end
+
+-- Plays that are finished in their order, while the next few are under way already: most of a play is waiting.
+-- `begins` are functions that begin one each.
+function play.abreast(begins, most)
+  local under_way, next_one = {}, 1
+  return {
+    finish = function(i)
+      next_one = math.max(next_one, i)
+      while next_one <= math.min(i + most - 1, #begins) do
+        local ok, begun = pcall(begins[next_one])
+        under_way[next_one], next_one = ok and begun or { failure = begun }, next_one + 1
+      end
+      local this = under_way[i]
+      under_way[i] = nil
+      if this.failure then error(this.failure, 0) end
+      this.finish()
+    end,
+    stop = function()
+      for _, this in pairs(under_way) do
+        if this.stop then this.stop() end
+      end
+    end,
+  }
 end
 
 return play
