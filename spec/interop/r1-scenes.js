@@ -63,7 +63,7 @@ const scenes = {
     talk.run.check(refused === 'TOOLARGE', `expected TOOLARGE above ${most} bytes, came ${refused}`);
     for (const message of [text('x'.repeat(most + 1)), text(`\x10m${'x'.repeat(most + 1)}`), binary(counting(most + 1))]) {
       talk.session.wire.send(...message);
-      const { why, session } = await talk.run.take('disconnect', 'the close with 1009 for a message above the limit');
+      const { why, session } = await talk.run.pick(['disconnect'], 'the close with 1009 for a message above the limit');
       talk.run.check(why === 'protocol' && session.code === 1009, `expected the close with 1009, came ${session.code}`);
       await talk.isOver(session);
       await talk.anew();
@@ -276,7 +276,7 @@ const scenes = {
     talk.substitutes = [[talk.session.token, false]];
     talk.cut();
     await talk.back();
-    await talk.run.take('lost', 'the close with 1000 after a bare token in place of the limits');
+    await talk.run.pick(['lost'], 'the close with 1000 after a bare token in place of the limits');
     await talk.anew();
     await talk.leave();
   },

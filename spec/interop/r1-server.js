@@ -226,9 +226,9 @@ const scenes = {
     session.wire.reset();
     session.lose();
     await host.expectAttempt(1);
+    host.noAttempt = 'no further attempt';
     end.wire.send(`\x10x${session.received} d`, false);
     await host.expectClose([1000, 1005], 'the close with 1000 after the word that the session was ended');
-    host.noAttempt = 'no further attempt';
     await host.connect();
     await host.expectReport('peer', [], { connect: 2, reconnect: 0, disconnect: 1 });
     await host.leave();
@@ -349,9 +349,9 @@ const scenes = {
       const { attempt } = host.session;
       host.cut();
       await host.expectAttempt(attempt + 1);
+      host.noAttempt = `a fresh half after the close with ${code}`;
       end.wire.close(code);
       await host.expectClose([code, 1005], `the answer to our close with ${code}`);
-      host.noAttempt = `a fresh half after the close with ${code}`;
       await host.connect();
       const { reason } = await host.report();
       host.run.check(reason === 'protocol' || reason === 'unknown', `expected the end of the session, came "${reason}"`);
@@ -372,9 +372,9 @@ const scenes = {
       const { session } = host;
       host.cut();
       await host.expectAttempt(session.attempt + 1);
+      host.isOver();
       for (const said of make(session.attempt + 1, session.received, half)) end.wire.send(said, Buffer.isBuffer(said));
       await host.expectClose([4400], `the close with 4400 for ${why}`);
-      host.isOver();
     }
     await host.connect();
     await host.leave();

@@ -122,7 +122,7 @@ class Talk {
   }
 
   async expectClose(codes, what) {
-    const { code } = await this.run.take(['closed', 'failed', 'lost'], what);
+    const { code } = await this.run.pick(['closed', 'failed', 'lost'], what);
     this.run.check(codes.includes(code), `expected ${what}, came a close with ${code}`);
   }
 
@@ -133,7 +133,7 @@ class Talk {
     wire.node = new RawEnd(run);
     session.lose();
     wire.close(code);
-    await run.take('closed', `the answer to our close with ${code}`);
+    await run.pick(['closed'], `the answer to our close with ${code}`);
   }
 
   async leave() {
@@ -159,7 +159,7 @@ class Talk {
   // The session is lost to the close with 4400 that an offence of ours brought.
   async expectOver(why) {
     const what = `the close with 4400 for ${why}`;
-    const end = await this.run.take('disconnect', what);
+    const end = await this.run.pick(['disconnect'], what);
     const { code } = end.session;
     this.run.check(end.why === 'protocol' && code === 4400, `expected ${what}, came the end "${end.why}" and ${code}`);
     await this.isOver(end.session);

@@ -72,6 +72,19 @@ class Run {
     return event;
   }
 
+  // The first event of these types, whatever came before it on other sockets; that stays to be asked for.
+  async pick(types, what) {
+    this.waitingFor = what;
+    const find = () => this.events.findIndex((event) => types.includes(event.type));
+    while (find() < 0) {
+      await new Promise((resolve) => {
+        this.waiter = resolve;
+      });
+      this.waiter = null;
+    }
+    return this.events.splice(find(), 1)[0];
+  }
+
   nothingMore(what) {
     if (this.events.length) throw new Failure(`expected ${what}, came ${this.events[0].said}`);
   }
