@@ -335,7 +335,7 @@ const scenes = {
   async 'closes-before-the-answer'(host) {
     await host.connect();
     await host.exchange();
-    const trials = [1000, 1001, 1008, 1011, 1013, 4999].flatMap((code) => [undefined, makeHalf()].map((half) => ({ code, end: host.raw(half) })));
+    const trials = [1000, 1001, 1008, 1011, 1013, 4001, 4999].flatMap((code) => [undefined, makeHalf()].map((half) => ({ code, end: host.raw(half) })));
     host.cut();
     for (const [i, { code, end }] of trials.entries()) {
       await host.expectAttempt(i + 1);

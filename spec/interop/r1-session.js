@@ -9,7 +9,7 @@ const { STATUS } = require('./dop-plain');
 const DLE = 0x10;
 const LIMITS = { window: 60000, message: 1 << 20, bytes: 1 << 20, messages: 1024 };
 const NAMES = ['window', 'message', 'bytes', 'messages'];
-// What every end takes, while the peer's own limit was not heard.
+// What every end takes, also one whose own limit is smaller.
 const ANYBODY_TAKES = 65536;
 const TIMES = { ack: 1000, close: 5000, window: 60000, handshake: 10000 };
 // These codes on a CONNECTED socket end the session; whatever else happens to a socket is survived.
@@ -169,7 +169,7 @@ class Session {
 
   deliver(data, binary) {
     if (this.closing || this.status !== STATUS.CONNECTED) return undefined;
-    if (data.length > this.limits.message) return this.finish('protocol', null, 1009);
+    if (data.length > Math.max(this.limits.message, ANYBODY_TAKES)) return this.finish('protocol', null, 1009);
     if (this.paused) return this.park(data, binary);
     return this.count(data, binary);
   }
