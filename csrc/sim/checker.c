@@ -95,6 +95,11 @@ struct dop_sim_book *dop_sim_partner(struct dop_sim_checker *k, struct dop_sim_b
   return other;
 }
 
+int dop_sim_is_principal(const struct dop_token *p, const char *name) {
+  if (!p || !name) return !p && !name;
+  return p->len == strlen(name) && memcmp(p->text, name, p->len) == 0;
+}
+
 static void note(struct dop_sim_book *b, struct dop_sim_entry e) {
   if (b->count == b->cap) {
     b->cap = b->cap ? b->cap * 2 : 64;

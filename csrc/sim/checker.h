@@ -140,6 +140,9 @@ struct dop_sim_book *dop_sim_partner(struct dop_sim_checker *k, struct dop_sim_b
 struct dop_sim_book *dop_sim_find(struct dop_sim_checker *k, int side, const char *token,
                                   size_t len);
 
+/* Whether this is the principal of that name, NULL: nobody. */
+int dop_sim_is_principal(const struct dop_token *p, const char *name);
+
 /* Sends one more message on a node, of any kind, and checks the answer. Returns whether it was
  * accepted. `chance` decides what message it is. */
 int dop_sim_send(struct dop_sim_checker *k, struct dop_node *n, uint64_t chance);

@@ -22,10 +22,6 @@ static struct dop_sim_wire *wire_of(struct dop_sim_checker *k, unsigned number) 
   return &k->wires[number];
 }
 
-static int same(const struct dop_token *a, const char *b) {
-  return a && b ? strcmp(a->text, b) == 0 : !a && !b;
-}
-
 /* --- what a resumption must be answered with --- */
 
 /* Whether the server still knows what a session that is over had delivered. */
@@ -35,7 +31,8 @@ static int remembered(const struct dop_sim_checker *k, const struct dop_sim_book
   const struct dop_limits *l = &k->ends[SERVER]->limits;
   uint32_t most = s->connected ? l->max_tombstones : l->max_unconfirmed;
   return s->process == k->process && k->burials[s->connected] - s->buried < most &&
-         k->engine->now < s->buried_at + 24u * 3600 * 1000 && same(s->node->principal, c->who);
+         k->engine->now < s->buried_at + 24u * 3600 * 1000 &&
+         dop_sim_is_principal(s->node->principal, c->who);
 }
 
 /* The count of resumptions after which nothing had moved, were this one taken. */
@@ -57,10 +54,10 @@ static int is_live(const struct dop_sim_book *s) {
 static void refused(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_wire *w,
                     unsigned code) {
   struct dop_sim_book *s = dop_sim_find(k, SERVER, w->token, strlen(w->token));
-  unsigned right = !is_live(s)                         ? 0
-                   : w->n <= s->attempt                ? 4409
-                   : !same(s->node->principal, c->who) ? 4403
-                                                       : 0;
+  unsigned right = !is_live(s)                                         ? 0
+                   : w->n <= s->attempt                                ? 4409
+                   : !dop_sim_is_principal(s->node->principal, c->who) ? 4403
+                                                                       : 0;
   if (s && s->turn == k->turn && s->ended && impossible(s, w->h)) right = 4400;
   if (code != right) dop_sim_wrong(k, "a resumption was refused with %u, not with %u", code, right);
   if (is_live(s) && s->turn == k->turn)
@@ -83,7 +80,7 @@ static void resumed(struct dop_sim_checker *k, struct dop_sim_conn *c, struct do
   if (n != w->n || n <= s->attempt)
     dop_sim_wrong(k, "attempt %llu was taken after %llu", (unsigned long long)w->n,
                   (unsigned long long)s->attempt);
-  if (!same(s->node->principal, c->who))
+  if (!dop_sim_is_principal(s->node->principal, c->who))
     dop_sim_wrong(k, "a session was resumed by another principal");
   if (s->node->account->closing) dop_sim_wrong(k, "a session was resumed that was ending");
   if (w->h < s->before.acked || w->h > s->before.written)

@@ -83,9 +83,8 @@ static int is_fatal(const struct dop_sim_book *b, int client, unsigned code) {
 static void check_close(struct dop_sim_checker *k, const struct dop_event *ev) {
   struct dop_sim_book *b = dop_sim_known(k, ev->node);
   struct dop_sim_book *other = b ? dop_sim_partner(k, b) : NULL;
-  const struct dop_token *who = ev->node->principal;
   int client = ev->transport->role == DOP_CLIENT;
-  int thief = !client && (who ? !k->owner || strcmp(who->text, k->owner) != 0 : k->owner != NULL);
+  int thief = !client && !dop_sim_is_principal(ev->node->principal, k->owner);
   int right = 1;
   switch (ev->code) {
   case 1002:
