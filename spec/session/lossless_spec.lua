@@ -302,6 +302,49 @@ describe("an end that comes while its hearer is paused", function()
   end)
 end)
 
+describe("nothing follows an end", function()
+  local function after_end(seen, who)
+    local found, behind = false, {}
+    for _, line in ipairs(seen) do
+      if found and line:sub(1, 1) == who then behind[#behind + 1] = line end
+      found = found or line:find("^" .. who .. ": %^d") ~= nil
+    end
+    assert.is_true(found)
+    return behind
+  end
+
+  it("not what waited for the peer's limits", function()
+    local w, seen = world(), {}
+    assert(w.client.node:send(("x"):rep(100000)))
+    local s, c = w:join()
+    wire.carry(c, s)
+    wire.carry(s, c)
+    wire.carry(s, c) -- the client is CONNECTED, the server's limits are not said yet
+    w.client.node:disconnect()
+    flow(s, c, seen)
+    assert.same({}, after_end(seen, "C"))
+    assert.equal("peer", (end_of(w, "server")))
+    assert.equal(1, #select(2, end_of(w, "client")))
+  end)
+
+  it("not an acknowledgement without the message whose handler answered the peer's end", function()
+    local w, s, c = connected()
+    local seen = {}
+    w.node:pause()
+    w.client.node:send("c1")
+    w.client.node:send("c2")
+    w.client.node:disconnect()
+    flow(s, c)
+    w.server:on("message", function(node) node:disconnect() end)
+    w.node:resume()
+    w:turn()
+    flow(s, c, seen)
+    assert.same({ "c1" }, w.heard.server)
+    assert.same({}, after_end(seen, "S"))
+    assert.same({ "c2 undelivered" }, select(2, end_of(w, "client")))
+  end)
+end)
+
 describe("the reason of the end", function()
   it("is \"closed\" for a client that closes as a whole", function()
     local w, s, c = connected()
@@ -424,6 +467,26 @@ describe("what a correct peer never sends", function()
 end)
 
 describe("a paused node", function()
+  it("is given the next message whole, when the handler of the last one lost the socket", function()
+    local w, s, c = connected()
+    w.node:pause()
+    w.client.node:send("the first message")
+    flow(s, c)
+    local drop = function(node) node:drop() end
+    w.server:on("message", drop)
+    w.node:resume()
+    w:turn()
+    w.server:off("message", drop)
+    w.server:on("reconnect", function(node) node:pause() end)
+    c:lose()
+    s, c = w:join()
+    w.client.node:send("another")
+    flow(s, c)
+    w.node:resume()
+    w:turn()
+    assert.same({ "the first message", "another" }, w.heard.server)
+  end)
+
   it("keeps aside no more than it cares to, whatever the peer says that it may send", function()
     local w = world { queue_bytes = 1000, max_message = 1000 }
     local p = raw_session(w, "\16p60000 1048576 9007199254740991 9007199254740991")
