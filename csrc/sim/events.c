@@ -194,7 +194,7 @@ static void hear_status(struct dop_sim_checker *k, const struct dop_event *ev) {
     dop_sim_cover(k->coverage, "server half-confirmed %.30s", ev->why);
     b->ended = 1;
   }
-  b->formally = strcmp(ev->why, "peer") == 0 || strcmp(ev->why, "local") == 0;
+  b->formally = strcmp(ev->why, "peer") == 0 || strcmp(ev->why, "local") == 0 || (a && a->closing);
   if (!ev->node->account || b->killed) return;
   b->buried = ++k->burials[b->connected];
   b->buried_at = k->engine->now;

@@ -1,10 +1,12 @@
-/* A schedule: one seed, one client and one server, messages both ways through a network that
- * breaks, then calm; and the checker that says what is right. See docs/simulator.md.
+/* A schedule: one seed, one client and one server at a time, messages both ways through a network
+ * that breaks, processes that die, guests who present what is not theirs; then calm.
  *
  * What is checked, for each direction and each session, byte for byte: what handlers were given is
- * an exact prefix of what send accepted; at the end accepted is delivered plus handed back; what
- * was handed back as unsent or undelivered was not delivered; and once the network is calm,
- * everything arrives. The same seed gives the same schedule, to the byte.
+ * an exact prefix of what send accepted; at the end accepted is delivered plus handed back, each
+ * message with a fate that is true; each instruction on the wire is the right one, each resumption
+ * has the answer that it must have; both accounts agree after each step; deadlines are kept to the
+ * millisecond; and once the network is calm, everything arrives and nothing is left over. See
+ * checker.h. The same seed gives the same schedule, to the byte.
  */
 #ifndef DOP_SIM_SCHEDULE_H
 #define DOP_SIM_SCHEDULE_H
