@@ -63,7 +63,6 @@ struct dop_sim_book {
   unsigned killed : 1;     /* its process died: nobody is told anything */
   unsigned formally : 1;   /* an application ended it */
   unsigned taken : 1;      /* another holder took the session */
-  unsigned violated : 1;   /* somebody presented it with a count that cannot be */
   unsigned full : 1;       /* a drain is owed */
   unsigned oversize : 1;   /* it holds what the peer will not take */
   unsigned gone_known : 1; /* it was told that its session is over, and what had come */

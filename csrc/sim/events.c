@@ -101,9 +101,10 @@ static void check_close(struct dop_sim_checker *k, const struct dop_event *ev) {
   case 4403: /* which is judged where it is written */
     right = thief;
     break;
-  case 4400: /* likewise, when it is a newcomer's; else somebody waits with what is too long */
-    right = (!client && !b) || (b && b->oversize) ||
-            (other && (other->oversize || other->ended || other->violated));
+  case 4400: /* likewise, for a newcomer and its holder; else somebody waits with what is too long
+              */
+    right = (!client && (!b || strcmp(ev->why, "protocol") == 0)) || (b && b->oversize) ||
+            (other && (other->oversize || other->ended));
     break;
   case 4001: /* another holder took the session */
   case 4409: /* its newest attempt was not the newest */

@@ -129,7 +129,7 @@ static void pauses(struct world *w, struct dop_sim_conn *c) {
     pause_node(w, side, 0);
     return;
   }
-  for (uint64_t n = below(w, 6); n; n--) dop_sim_send_one(w, !side);
+  for (uint64_t n = below(w, w->k.large ? 40 : 6); n; n--) dop_sim_send_one(w, !side);
   dop_sim_turn(w);
   if (below(w, 2)) dop_sim_carry_all(w);
   if (then == 7) {
@@ -291,19 +291,21 @@ static void guest(struct world *w) {
   if (!b || w->guest) return;
   uint64_t how = w->k.plain ? 0 : below(w, 10);
   struct dop_sim_book *s = dop_sim_partner(&w->k, b);
-  uint64_t attempt = b->attempt, n, h = b->node->account ? b->node->account->received : 0;
+  const struct dop_account *a = b->node->account;
+  uint64_t attempt = a ? a->attempt : 0, n, h = a ? a->received : 0;
   w->guest = dop_sim_new_end(w, CLIENT);
   w->guest_over = w->guest_rightful = 0;
   if (dop_transport_begin(w->guest)) abort();
   struct dop_node *node = w->guest->current;
   const char *who = w->k.owner;
+  /* What the server has not heard yet it would take. */
   uint64_t recorded = s && s->attempt < attempt ? s->attempt : attempt;
+  if (!s && !b->ended) recorded = 0;
   int whole = s && !s->ended && !b->ended && s->connected && b->connected;
   if (how == 9 && whole && below(w, 3) == 0) {
     n = attempt + 1;
     h = below(w, 2) || !s->node->account->acked ? s->node->account->written + 1 + below(w, 3)
                                                 : below(w, s->node->account->acked);
-    b->violated = 1;
     name(w, "impossible count");
   } else if (how == 9 && whole) {
     n = attempt + 1 + below(w, 2);
@@ -328,7 +330,7 @@ static void guest(struct world *w) {
     node->account->attempt = n - 1;
     node->account->received = h;
   }
-  whole = h == (b->node->account ? b->node->account->received : 0);
+  whole = h == (a ? a->received : 0);
   dop_sim_dial_as(w, w->guest, who);
   if (w->guest_rightful || !whole || below(w, 4)) carry_guest(w);
 }

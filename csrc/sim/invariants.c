@@ -135,7 +135,10 @@ static void link(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_l
   const struct dop_limits *lim = &l->socket.transport->limits;
   if (n ? n->socket != &l->socket : l->state == DOP_LINK_OPEN)
     dop_sim_wrong(k, "%s has a socket open that no session has", dop_sim_sides[side]);
-  if (dop_socket_stopped(&l->socket)) c->stopped = 1;
+  if (dop_socket_stopped(&l->socket)) {
+    if (l->socket.crammed && !c->stopped) dop_sim_count(k->coverage, "no more is parked");
+    c->stopped = 1;
+  }
   if (!n || n->status != DOP_CONNECTED || c->stopped) return;
   uint64_t from = side == CLIENT ? c->down.fed : c->up.fed;
   if (n->since > from) from = n->since;
