@@ -30,7 +30,8 @@ static void hear_guest(struct world *w, const struct dop_event *ev) {
 
 /* An application that hears that its session goes on may have no time for it. */
 static void welcome_back(struct world *w, struct dop_node *n) {
-  if (w->calm || below(w, 12) || !n->socket) return;
+  int parked = n->account && n->account->hand; /* its handler was given that, and lost the socket */
+  if (w->calm || !n->socket || below(w, parked ? 2 : 12)) return;
   dop_sim_cover(w->k.coverage, "%s pauses as it is back",
                 dop_sim_sides[n->transport->role == DOP_CLIENT]);
   n->socket->ops->pause(n->socket, 1);
@@ -73,7 +74,7 @@ static void handler(struct world *w, struct dop_socket *s) {
   struct dop_node *n = s->node;
   uint64_t what = below(w, 1600);
   if (what < 220) dop_sim_send(&w->k, n, dop_sim_draw(w));
-  if (n->account && n->account->hand && below(w, 8) == 0) what = 1590 + below(w, 10);
+  if (n->account && n->account->hand && below(w, 6) == 0) what = 1586 + below(w, 14);
   if (w->calm || what < 1586) return;
   dop_sim_cover(w->k.coverage, "%s handler %s", dop_sim_sides[side],
                 what < 1592   ? "drops"

@@ -181,6 +181,10 @@ static void step(struct world *w) {
   /* Handshakes are short: what may go wrong in them would be rare otherwise. */
   const struct dop_node *n = w->ends[CLIENT]->current;
   if (n && n->socket && n->status != DOP_CONNECTED && below(w, 30) == 0) dop_sim_fault(w);
+  n = w->ends[CLIENT]->current; /* perhaps another one now */
+  const struct dop_account *a = n && n->status == DOP_CONNECTED ? n->account : NULL;
+  if (a && !a->heard_limits && !a->closing && w->k.huge && below(w, 10) == 0)
+    dop_sim_disconnect(w, w->ends[CLIENT]->current);
   dop_sim_turn(w);
   if (w->over || w->ends[CLIENT]->closed) dop_sim_new_client(w);
   if (w->ends[SERVER]->closed) dop_sim_new_server(w);
@@ -256,7 +260,7 @@ const char *dop_sim_run(uint64_t seed, const struct dop_sim_options *o,
   w.net = (struct dop_sim_net){.engine = &w.engine, .deliver = dop_sim_deliver, .ctx = &w};
   if (!o->plain) w.net.tap = tap;
   w.k.large = below(&w, 8) == 0;
-  w.k.huge = below(&w, 40) == 0;
+  w.k.huge = below(&w, 25) == 0;
   draw_limits(&w);
   w.ends[SERVER] = dop_sim_new_end(&w, SERVER);
   dop_sim_new_client(&w);
