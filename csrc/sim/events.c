@@ -101,10 +101,9 @@ static void check_close(struct dop_sim_checker *k, const struct dop_event *ev) {
   case 4403: /* which is judged where it is written */
     right = thief;
     break;
-  case 4400: /* likewise, for a newcomer and its holder; else somebody waits with what is too long
-              */
-    right = (!client && (!b || strcmp(ev->why, "protocol") == 0)) || (b && b->oversize) ||
-            (other && (other->oversize || other->ended));
+  case 4400: /* so too, with its holder; else what waits is too long */
+    right = (!client && (!b || strcmp(ev->why, "protocol") == 0 || ev->node->account->closing)) ||
+            (b && b->oversize) || (other && (other->oversize || other->ended));
     break;
   case 4001: /* another holder took the session */
   case 4409: /* its newest attempt was not the newest */
