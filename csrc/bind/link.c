@@ -100,6 +100,15 @@ static struct link_box *new_box(lua_State *L, struct dop_host *h) {
   return box;
 }
 
+/* A host in Lua asks for the output by itself: the list of sockets that have some, which nobody
+ * would empty, does without this one. It was made just now, so it is the list's first or not in it.
+ */
+static void leave_to_host(struct link_box *box) {
+  struct dop_socket *s = &box->link->socket;
+  if (s->dirty) dop_socket_unref(dop_socket_take_dirty(&box->host->engine));
+  s->dirty = 1;
+}
+
 /* core.accept(server [, address]) -> link | nil, message, code */
 static int link_accept(lua_State *L) {
   struct dop_transport_box *t = dop_check_transport(L, 1);
@@ -107,7 +116,9 @@ static int link_accept(lua_State *L) {
   if (t->transport->role != DOP_SERVER) return luaL_argerror(L, 1, "a server expected");
   struct link_box *box = new_box(L, t->host);
   box->link = dop_link_accept(t->transport, address);
-  return box->link ? 1 : dop_fail(L, "ENOMEM", "no memory for a link");
+  if (!box->link) return dop_fail(L, "ENOMEM", "no memory for a link");
+  leave_to_host(box);
+  return 1;
 }
 
 /* core.dial(client, host, target [, headers]) -> link | nil, message, code */
@@ -118,7 +129,9 @@ static int link_dial(lua_State *L) {
   if (t->transport->role != DOP_CLIENT) return luaL_argerror(L, 1, "a client expected");
   struct link_box *box = new_box(L, t->host);
   box->link = dop_link_dial(t->transport, host, target, headers);
-  return box->link ? 1 : dop_fail(L, "ENOMEM", "no memory or no randomness for a link");
+  if (!box->link) return dop_fail(L, "ENOMEM", "no memory or no randomness for a link");
+  leave_to_host(box);
+  return 1;
 }
 
 static int link_gc(lua_State *L) {
