@@ -48,6 +48,20 @@ void dop_bytes_consume(struct dop_bytes *b, size_t n) {
   }
 }
 
+void dop_bytes_trim(struct dop_bytes *b) {
+  char *data;
+
+  if (b->len == b->cap) return;
+  if (b->len == 0) {
+    dop_bytes_dispose(b);
+    return;
+  }
+  data = dop_realloc(b->data, b->len);
+  if (data == NULL) return; /* it stays as large as it was */
+  b->data = data;
+  b->cap = b->len;
+}
+
 void dop_bytes_dispose(struct dop_bytes *b) {
   dop_free(b->data);
   b->data = NULL;

@@ -32,6 +32,9 @@ int dop_bytes_append(struct dop_bytes *b, const void *data, size_t n);
 /* Drops the first n bytes, n <= len; what follows moves to the front. */
 void dop_bytes_consume(struct dop_bytes *b, size_t n);
 
+/* Gives back the room behind the last byte, as far as the allocator can. */
+void dop_bytes_trim(struct dop_bytes *b);
+
 /* Gives the block back; the value is then empty and usable. */
 void dop_bytes_dispose(struct dop_bytes *b);
 

@@ -71,10 +71,10 @@ static struct dop_node_list *list_of(struct dop_node *n) {
 /* Enters a node without a socket into the sums that are capped, or (-1) takes it out. */
 static void count_detached(struct dop_node *n, int one) {
   struct dop_transport *t = n->transport;
-  uint64_t size = dop_queue_size(&n->queue);
+  uint64_t held = dop_queue_held(&n->queue);
   if (!n->detached) return;
   *(n->connected ? &t->detached_count : &t->unconfirmed_count) += (uint32_t)one;
-  t->detached_bytes += one > 0 ? size : 0 - size;
+  t->detached_bytes += one > 0 ? held : 0 - held;
 }
 
 static void unlink_node(struct dop_node *n) {
@@ -107,6 +107,8 @@ void dop_node_list(struct dop_node *n, int detached) {
   else
     l->first = n;
   l->last = n;
+  /* It may wait for long, and what counts is what it holds. */
+  if (detached) dop_queue_trim(&n->queue);
   count_detached(n, 1);
 }
 
@@ -418,9 +420,10 @@ static inline enum dop_sent enqueue(struct dop_node *n, enum dop_kind kind, cons
     n->full = 1;
     return DOP_SEND_FULL;
   }
+  size_t held = dop_queue_held(&n->queue);
   if (dop_queue_push(&n->queue, kind, data, len)) return DOP_SEND_NOMEM;
   if (n->detached) {
-    t->detached_bytes += size;
+    t->detached_bytes += dop_queue_held(&n->queue) - held;
     enforce_caps(t);
   }
   return DOP_SENT;
@@ -434,7 +437,7 @@ static enum dop_sent send_lossless(struct dop_node *n, enum dop_kind kind, const
   /* The usual case: what the peer allows and the socket takes is written from where it lies. */
   int at_once =
       n->account->heard_limits && !dop_queue_unwritten(&n->queue) && dop_node_takes_more(n);
-  dop_queue_borrow(&n->queue, &n->transport->engine->spare_queue);
+  if (!n->detached) dop_queue_borrow(&n->queue, &n->transport->engine->spare_queue);
   enum dop_sent sent = enqueue(n, kind, data, len);
   if (sent == DOP_SENT && at_once)
     dop_lossless_write(n, &(struct dop_message){kind, data, len});

@@ -20,6 +20,12 @@ static DOP_SELDOM void compact(struct dop_queue *q) {
   q->head = 0;
 }
 
+void dop_queue_trim(struct dop_queue *q) {
+  if (q->head) dop_bytes_consume(&q->bytes, q->head);
+  q->head = 0;
+  dop_bytes_trim(&q->bytes);
+}
+
 int dop_queue_push(struct dop_queue *q, enum dop_kind kind, const char *data, size_t len) {
   struct record r = {(uint32_t)len, kind};
   if (q->head >= 4096) compact(q);

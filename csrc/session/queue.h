@@ -33,6 +33,14 @@ static inline size_t dop_queue_size(const struct dop_queue *q) {
   return q->bytes.len - q->head;
 }
 
+/* Bytes of memory it has, those included that no message needs. */
+static inline size_t dop_queue_held(const struct dop_queue *q) {
+  return q->bytes.cap;
+}
+
+/* Gives back what no message needs, if the system can. */
+void dop_queue_trim(struct dop_queue *q);
+
 /* 0, or -1 without memory (nothing changes then). */
 int dop_queue_push(struct dop_queue *q, enum dop_kind kind, const char *data, size_t len);
 

@@ -162,7 +162,7 @@ static void caps(struct dop_sim_checker *k) {
   for (int kind = 0; kind < 2; kind++) {
     for (const struct dop_node *n = first[kind]; n; n = n->next) {
       count[kind]++;
-      bytes += dop_queue_size(&n->queue);
+      bytes += dop_queue_held(&n->queue);
       if ((int)n->connected != kind) dop_sim_wrong(k, "a detached session is in the wrong list");
     }
   }

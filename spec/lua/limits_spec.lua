@@ -169,6 +169,19 @@ describe("the limit", function()
     assert.equal(608, w.server:stats().detached_bytes)
   end)
 
+  it("max_detached_bytes: what counts is the memory of their queues, the room for more messages too", function()
+    local w = server { max_detached_bytes = 1000 }
+    w:connected_server():lose()
+    local node = w.server:nodes()[1]
+    node:send(("x"):rep(600))
+    node:send("y")
+    assert.is_true(w.server:stats().detached_bytes > 608 + 9) -- it grows by half
+    node:send(("z"):rep(400))
+    w:turn()
+    assert.equal("DISCONNECTED", node.status)
+    assert.equal(0, w.server:stats().detached_bytes)
+  end)
+
   it("max_pending: further sockets hear 503 until one of those is CONNECTED or gone", function()
     local w = server { max_pending = 2 }
     local one, two, three = w:to_server(), w:to_server(true), w:to_server(true)

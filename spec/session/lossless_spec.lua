@@ -66,6 +66,20 @@ describe("a lossless session", function()
     assert.equal("CONNECTED", w.server:nodes()[1].status)
   end)
 
+  it("waits for its client with no more memory than its messages need", function()
+    local w, s, c = connected()
+    for _ = 1, 20 do assert(w.node:send(("x"):rep(400))) end
+    flow(s, c)
+    w:wait(1.1)
+    flow(s, c)
+    assert.equal(0, w.node.unacked)
+    for _ = 1, 4 do assert(w.node:send(("x"):rep(400))) end
+    s:lose()
+    assert.equal(4 * 408, w.server:stats().detached_bytes)
+    w.node:disconnect()
+    assert.equal(0, w.server:stats().detached_bytes)
+  end)
+
   it("keeps each message until it is acknowledged", function()
     local w, s, c = connected()
     for i = 1, 3 do assert(w.client.node:send("m" .. i)) end
