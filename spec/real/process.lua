@@ -22,7 +22,7 @@ end
 local function read_all(path)
   local file = io.open(path, "rb")
   if not file then return "" end
-  local text = file:read "*a"
+  local text = file:read "*a" or "" -- a process that ends meanwhile
   file:close()
   return text
 end
@@ -130,7 +130,7 @@ end
 function process:stop(name)
   if not self.pipe then return end
   if self:alive() then
-    os.execute(("kill -CONT %d; kill -%s %d"):format(self.pid, name or "TERM", self.pid))
+    os.execute(("{ kill -CONT %d; kill -%s %d; } 2>&-"):format(self.pid, name or "TERM", self.pid))
   end
   self.pipe:read "*a"
   self.pipe:close() -- waits
