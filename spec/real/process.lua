@@ -88,13 +88,10 @@ end
 --- Waits for a further line in which the pattern is found, and returns what string.match finds.
 function process:expect(pattern, seconds)
   local line, stop
-  local ticks = 0
   local ok = pcall(real.wait, pattern, function()
-    ticks = ticks + 1
-    if ticks % 5 ~= 1 then return false end
     line, stop = next_match(self, pattern)
     return line or self:output():find "wrong: [^\n]*\n"
-  end, seconds or 20)
+  end, seconds or 20, 0.01)
   if not line then line, stop = next_match(self, pattern) end
   if not line then
     error(("%s\nno line with %q%s in:\n%s"):format(self.command, pattern, ok and "" or " in time",

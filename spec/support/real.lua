@@ -11,8 +11,9 @@ local open, raw = {}, {}
 
 loop.engine():collect_always(true)
 
---- Runs the loop until `condition()` is true; fails after `seconds` (5), saying what was awaited.
-function real.wait(what, condition, seconds)
+--- Runs the loop until `condition()` is true, which is asked each millisecond or `every` so many seconds;
+-- fails after `seconds` (5), saying what was awaited.
+function real.wait(what, condition, seconds, every)
   local late = false
   local deadline = dop.timer(seconds or 5, function()
     late = true
@@ -20,7 +21,7 @@ function real.wait(what, condition, seconds)
   end)
   local function poll()
     if condition() or late then return dop.stop() end
-    real.poll = dop.timer(0.001, poll)
+    real.poll = dop.timer(every or 0.001, poll)
   end
   if not condition() then
     poll()
