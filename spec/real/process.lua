@@ -94,8 +94,12 @@ function process:expect(pattern, seconds)
   end, seconds or 20, 0.01)
   if not line then line, stop = next_match(self, pattern) end
   if not line then
-    error(("%s\nno line with %q%s in:\n%s"):format(self.command, pattern, ok and "" or " in time",
-      self:output():sub(-2000)), 2)
+    local said = {}
+    for _, p in ipairs(processes) do
+      if p ~= self then said[#said + 1] = p.command .. "\n" .. p:output():sub(-500) end
+    end
+    error(("%s\nno line with %q%s in:\n%s\nthe others:\n%s"):format(self.command, pattern, ok and "" or " in time",
+      self:output():sub(-2000), table.concat(said, "\n")), 2)
   end
   self.seen = self.seen + stop - 1
   return line:match(pattern)
