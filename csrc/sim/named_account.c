@@ -175,6 +175,29 @@ static void parked(struct stage *w) {
   TOLD(w, SERVER, "open, close 4001, reconnecting, reconnect, three");
 }
 
+static void drop_at_once(struct stage *w, struct dop_node *n) {
+  w->on_message = NULL;
+  dop_node_drop(n, 0);
+}
+
+/* A parked message counts once its handler was given it, also when that handler gives up the
+ * socket; the next one is not mixed up with it. */
+static void parked_handler_drops(struct stage *w) {
+  struct hand *h = hand_session(w);
+  struct dop_node *n = server_node(w);
+  stage_pause(w, n, 1);
+  hand_say(h, "the first");
+  hand_say(h, "second");
+  w->on_message = drop_at_once;
+  stage_pause(w, n, 0);
+  h = hand_resume(h, 1, 0);
+  RESUMED(h, "^r1 1");
+  stage_pause(w, n, 1);
+  hand_say(h, "second");
+  stage_pause(w, n, 0);
+  TOLD(w, SERVER, "the first, close 0, reconnecting, open, reconnect, second");
+}
+
 static void heard_while_paused(struct stage *w) {
   struct hand *h = hand_session(w);
   struct dop_node *n = server_node(w);
@@ -320,6 +343,8 @@ const struct named named_account[] = {
     {"parked",
      "what comes while paused is neither counted nor acknowledged, and goes with the socket",
      parked},
+    {"parked-drop", "so it is when the handler of a parked message gives up the socket",
+     parked_handler_drops},
     {"paused-hears", "acknowledgements, pings and the end are heard while paused",
      heard_while_paused},
     {"paused-end", "an end with nothing parked before it is heard at once", end_while_paused},
