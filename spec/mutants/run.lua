@@ -102,13 +102,13 @@ end
 -- Who sees the fault first: "named", "random", "specs" or "nobody", and which of them.
 local function try(m, dir)
   local sim = dir .. "/sim"
-  if m.schedule then
-    if run("timeout -k 2 30 %s --named %s >%s/named 2>&1", sim, m.schedule, dir) then return "missed", m.schedule end
-    return "named", m.schedule
-  end
   if os.getenv("FIRST") == "random" then
     local flags = random_sees(dir)
     if flags then return "random", flags end
+  end
+  if m.schedule then
+    if run("timeout -k 2 30 %s --named %s >%s/named 2>&1", sim, m.schedule, dir) then return "missed", m.schedule end
+    return "named", m.schedule
   end
   if not run("timeout -k 2 30 %s --named >%s/named 2>&1", sim, dir) then
     local which = {}
