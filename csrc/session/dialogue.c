@@ -251,6 +251,8 @@ int dop_node_hear(struct dop_socket *s, struct dop_message *m) {
     hears_confirmation(n, m);
   else if (n->token) /* RECONNECTING */
     take_half(n, m);
+  else if (n->question)
+    refuse(n, "nothing may be said while the application is asked whose session it is");
   else if (n->transport->role == DOP_SERVER)
     dop_node_hear_first(n, m);
   else if (take_half(n, m) == 0)

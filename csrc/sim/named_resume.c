@@ -91,6 +91,60 @@ static void thief_of_plain(struct stage *w) {
   HEARS(present(h, "alice"), "T");
 }
 
+static void keep_asker(struct stage *w, struct dop_node *n, enum dop_event_type type) {
+  if (type != DOP_EVENT_PRINCIPAL) return;
+  w->asker = n;
+  dop_node_ref(n);
+}
+
+/* The application is asked whether two principals are one, and takes its time. */
+static struct hand *asked_about(struct hand *h, unsigned n, const char *principal) {
+  struct stage *w = h->stage;
+  the_server(w)->ask_principal = 1;
+  w->on_event = keep_asker;
+  w->asker = NULL;
+  struct hand *next = hand_resume_as(h, n, 0, principal);
+  CHECK(w, w->asker);
+  SILENT(next);
+  return next;
+}
+
+static void decide(struct stage *w, int same) {
+  dop_node_decide(w->asker, same);
+  dop_node_unref(w->asker);
+  stage_turn(w);
+}
+
+static void another_name(struct stage *w) {
+  struct hand *h = hand_session_of(w, "alice");
+  struct hand *next = asked_about(h, 1, "al");
+  decide(w, 0);
+  HEARS(next, "close 4403");
+  next = asked_about(h, 1, "alice@home");
+  decide(w, 1);
+  HEARS(next, "^r1 0");
+  HEARS(h, "close 4001");
+  h = next;
+  /* What was asked is looked at again when the answer comes. */
+  struct hand *slow = asked_about(h, 2, "alice@work");
+  struct hand *owner = hand_resume_as(h, 3, 0, "alice");
+  HEARS(owner, "^r3 0");
+  decide(w, 1);
+  HEARS(slow, "close 4409");
+}
+
+static void impatient(struct stage *w) {
+  struct hand *h = hand_session_of(w, "alice");
+  struct hand *next = asked_about(h, 1, "al");
+  hand_say(next, "half");
+  HEARS(next, "close 1008");
+  decide(w, 1);
+  SILENT(h);
+  forget_log(w);
+  hand_say(h, "goes on");
+  TOLD(w, SERVER, "goes on");
+}
+
 static void once_a_socket(struct stage *w) {
   struct hand *h = hand_session(w);
   struct hand *other = hand_client(w);
@@ -299,6 +353,8 @@ const struct named named_resume[] = {
      stale},
     {"order", "first n is looked at, then the principal, then h", order_of_checks},
     {"thief", "another principal is 4403, the session is untouched", thief},
+    {"another-name", "the application may say that two principals are one", another_name},
+    {"impatient", "nothing may be said while it is asked", impatient},
     {"thief-plain", "in plain DOP another principal is 1008", thief_of_plain},
     {"one-a-socket", "a second resumption on a socket is 1008", once_a_socket},
     {"anew", "after ^x another session begins on the same socket", anew_after_gone},

@@ -27,7 +27,8 @@ struct stage {
   /* What handlers do beside being told; may be NULL. */
   void (*on_message)(struct stage *w, struct dop_node *n);
   void (*on_event)(struct stage *w, struct dop_node *n, enum dop_event_type type);
-  struct hand *other; /* for handlers: a hand that they use */
+  struct hand *other;     /* for handlers: a hand that they use */
+  struct dop_node *asker; /* whose principal the application is asked about */
   jmp_buf failed;
   char why[1024];
 };
