@@ -362,6 +362,11 @@ fault(12, "tombstone-for-anybody", tombs,
 fault(12, "tombstone-without-principal", resume, [[n->principal, a->received, a->ended);]],
   [[NULL, a->received, a->ended);]])
 fault(12, "any-principal-resumes-plain", dialogue, [[  if (may == DOP_MAY_NOT)]], [[  if (0)]])
+fault(12, "says-something-while-asked-about", dialogue, [[  else if (n->question)]], [[  else if (0)]])
+fault(12, "answer-is-always-yes", principal, [[  if (same) { /*]], [[  if (1) { /*]])
+fault(12, "asked-about-nobody", principal, [[  if (!owner || !other) return DOP_MAY_NOT;]],
+  [[  if (!owner) return DOP_MAY_NOT;
+  if (!other) other = owner;]])
 
 -- The grammar, the limits, the dialects.
 fault("wire", "limits-twice", lossless, [[  if (a->heard_limits) {]], [[  if (0) {]])
