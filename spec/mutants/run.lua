@@ -1,7 +1,7 @@
 --- Puts small faults into the machine, one at a time, and shows that a test sees each.
 --
---   lua5.4 spec/mutants/run.lua        all of list.lua, two at a time: a line for each, then the figures
---   lua5.4 spec/mutants/run.lua N      the N-th alone
+--   make mutants           all of list.lua, two at a time: a line for each, then the figures
+--   make mutants FAULT=n   the n-th alone
 --
 -- In this order: the named schedule that must see it, when the list says which; all named schedules;
 -- random ones of both dialects; then, with a core of its own, the specs of the machine. Whatever sees
@@ -64,26 +64,19 @@ local function check_list()
   end
 end
 
--- The objects of a folder list, with the faulty one in the place of its original.
-local function objects(dir, m, folders)
+-- The objects of these sources, with the faulty one in the place of its original.
+local function objects(dir, m, sources)
   local all = {}
-  for _, folder in ipairs(folders) do
-    for _, path in ipairs(lines_of("ls csrc/" .. folder .. "/*.c")) do
-      if path ~= "csrc/bind/uv.c" then
-        all[#all + 1] = m and path == m.file and dir .. "/fault.o" or OBJECTS .. path:sub(5, -2) .. "o"
-      end
-    end
+  for path in (os.getenv(sources) or fail("make mutants says what is to be built")):gmatch("%S+") do
+    all[#all + 1] = m and path == m.file and dir .. "/fault.o" or OBJECTS .. path:sub(5, -2) .. "o"
   end
   return table.concat(all, " ")
 end
 
-local CORE = { "base", "session", "ws", "link", "inproc", "bind" }
-local SIM = { "base", "session", "ws", "link", "sim" }
-
-
 local function specs_see(dir, m)
   run("mkdir -p %s/dop && cp %s/dop/uv.so %s/dop/", dir, OBJECTS, dir)
-  if not run("%s -shared -o %s/dop/core.so %s -lm", CC, dir, objects(dir, m, CORE)) then fail("%s: no core", m.name) end
+  local linked = run("%s -shared -o %s/dop/core.so %s -lm", CC, dir, objects(dir, m, "CORE_C"))
+  if not linked then fail("%s: no core", m and m.name or "without a fault") end
   for _, file in ipairs(lines_of("find " .. table.concat(SPECS, " ") .. " -name '*_spec.lua' | sort")) do
     local paths = ("LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='%s/?.so;;' LUA=lua5.4"):format(dir)
     if not run("%s timeout -k 2 100 busted --lua=lua5.4 %s >%s/specs 2>&1 </dev/null", paths, file, dir) then
@@ -129,7 +122,7 @@ local function one(i)
   run("rm -rf %s && mkdir -p %s", dir, dir)
   write(dir .. "/fault.c", with_fault(m))
   if not run("%s -c -o %s/fault.o %s/fault.c", CC, dir, dir) then fail("%s does not compile", m.name) end
-  if not run("%s -o %s/sim %s", CC, dir, objects(dir, m, SIM)) then fail("%s does not link", m.name) end
+  if not run("%s -o %s/sim %s", CC, dir, objects(dir, m, "SIM_C")) then fail("%s does not link", m.name) end
   local who, which = try(m, dir)
   print(("%-8s %-9s %-34s %s"):format(who, m.point, m.name, which))
   run("rm -rf %s", dir)
