@@ -133,16 +133,23 @@ fault(3, "drain-told-at-once", node, [[  if (n->queue.count > l->queue_messages 
   [[  if (n->queue.count > l->queue_messages ||]])
 fault(3, "too-large-accepted", node, [[  if (len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
 ]], "")
-fault(3, "waits-for-no-limit", lossless, [[    if (!a->heard_limits && m.len > DOP_UNKNOWN_MESSAGE) {]],
+fault(3, "waits-for-no-limit", lossless, [[    if (!a->heard_limits && m.len > DOP_R1_ANY_MESSAGE) {]],
   [[    if (0) {]])
-fault(3, "limit-taken-for-known", lossless, [[    if (m.len > dop_lossless_max_message(n)) {]],
-  [[    if (a->heard_limits && m.len >= dop_lossless_max_message(n)) {]])
-fault(3, "escape-has-no-room", link, [[most + DOP_R1_ESCAPE < EARLY_MAX ? EARLY_MAX : most + DOP_R1_ESCAPE;]],
-  [[most < EARLY_MAX ? EARLY_MAX : most;]])
+fault(3, "limit-taken-for-known", lossless, [[
+    if (m.len > DOP_R1_ANY_MESSAGE && m.len > dop_lossless_max_message(n)) {]], [[
+    if (a->heard_limits && m.len >= dop_lossless_max_message(n)) {]])
+fault(3, "waiting-one-refused", lossless, [[m.len > DOP_R1_ANY_MESSAGE && m.len > dop_loss]], [[m.len > dop_loss]])
+fault(3, "small-limit-holds-at-once", "session/lossless.h", [[
+  return l->max_message > DOP_R1_ANY_MESSAGE ? l->max_message : DOP_R1_ANY_MESSAGE;]], [[
+  return l->max_message;]])
+fault(3, "small-limit-of-the-socket", link, [[
+    if (!early && most < DOP_R1_ANY_MESSAGE) most = DOP_R1_ANY_MESSAGE;]], "")
+fault(3, "escape-has-no-room", link, [[    most = most + DOP_R1_ESCAPE;]],
+  [[    most = most + 0;]])
 fault(3, "limit-forgotten-at-once", lossless, [[
-      m->len <= n->transport->limits.max_message && !looks]], [[
+      m->len <= dop_lossless_takes(&n->transport->limits) && !looks]], [[
       !looks]])
-fault(3, "escape-room-taken-for-data", lossless, [[  if (m->len > n->transport->limits.max_message) {]],
+fault(3, "escape-room-taken-for-data", lossless, [[  if (m->len > dop_lossless_takes(&n->transport->limits)) {]],
   [[  if (0) {]])
 
 -- 4. The server resumes.
@@ -339,8 +346,11 @@ fault(6, "unconfirmed-without-a-cap", node, [[t->unconfirmed_count <= l->max_unc
 fault(6, "sessions-go-before-unconfirmed", node, [[dop_node_end(unconfirmed ? unconfirmed : session,]],
   [[dop_node_end(session ? session : unconfirmed,]])
 fault(11, "newest-evicted", node, [[*session = t->detached.first;]], [[*session = t->detached.last;]])
-fault(11, "detached-sends-not-counted", node, [[    t->detached_bytes += size;
+fault(11, "detached-sends-not-counted", node, [[    t->detached_bytes += dop_queue_held(&n->queue) - held;
 ]], "")
+fault(11, "acknowledged-room-kept", node, [[  if (detached) dop_queue_trim(&n->queue);
+]], "")
+fault(11, "spare-block-not-counted", node, [[  if (!n->detached) dop_queue_borrow(]], [[  dop_queue_borrow(]])
 
 -- 12. Principal.
 fault(12, "any-principal-resumes", resume, [[  } else if (may == DOP_MAY_NOT) {]], [[  } else if (0) {]])
