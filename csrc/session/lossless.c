@@ -41,6 +41,11 @@ static inline int looks_special(const struct dop_node *n, const struct dop_messa
   return m->kind == DOP_TEXT && (dop_r1_marked(m->data, m->len) || m->len == n->token->len);
 }
 
+/* The largest payload that this end takes: its limit is not known to a peer that begins. */
+static size_t most_taken(const struct dop_limits *l) {
+  return l->max_message > DOP_R1_ANY_MESSAGE ? l->max_message : DOP_R1_ANY_MESSAGE;
+}
+
 /* The peer does what no correct one does: the session is over, as what it counts means nothing. */
 static DOP_SELDOM void violation(struct dop_node *n, const char *why) {
   dop_node_part(n->socket, 4400, "PROTOCOL", why);
@@ -129,7 +134,7 @@ static int count_data(struct dop_account *a, const struct dop_message *m);
 static int hear_data(struct dop_node *n, const struct dop_message *m) {
   struct dop_account *a = n->account;
   if (a->closing) return 0; /* the peer learns from our end that this one was not delivered */
-  if (m->len > dop_lossless_takes(&n->transport->limits)) {
+  if (m->len > most_taken(&n->transport->limits)) {
     dop_node_part(n->socket, 1009, "PROTOCOL", "The message is longer than the limit.");
     return 0;
   }
@@ -253,7 +258,7 @@ int dop_lossless_hear(struct dop_node *n, struct dop_message *m) {
   struct dop_account *a = n->account;
   /* The usual case: data for a handler that waits for it. */
   if (a->heard_limits && !a->closing && !a->parked.count && !n->socket->paused &&
-      m->len <= dop_lossless_takes(&n->transport->limits) && !looks_special(n, m))
+      m->len <= most_taken(&n->transport->limits) && !looks_special(n, m))
     return count_data(a, m);
   return hear_any(n, m);
 }

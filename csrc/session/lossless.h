@@ -80,11 +80,6 @@ static inline size_t dop_lossless_max_message(const struct dop_node *n) {
   return most ? (size_t)most : DOP_R1_ANY_MESSAGE;
 }
 
-/* The largest payload that this end takes: its limit is not known to a peer that begins. */
-static inline size_t dop_lossless_takes(const struct dop_limits *l) {
-  return l->max_message > DOP_R1_ANY_MESSAGE ? l->max_message : DOP_R1_ANY_MESSAGE;
-}
-
 /* No number is left for another message or attempt: the session is over, what waits comes back. */
 void dop_lossless_exhaust(struct dop_node *n);
 

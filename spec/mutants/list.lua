@@ -139,7 +139,7 @@ fault(3, "limit-taken-for-known", lossless, [[
     if (m.len > DOP_R1_ANY_MESSAGE && m.len > dop_lossless_max_message(n)) {]], [[
     if (a->heard_limits && m.len >= dop_lossless_max_message(n)) {]])
 fault(3, "waiting-one-refused", lossless, [[m.len > DOP_R1_ANY_MESSAGE && m.len > dop_loss]], [[m.len > dop_loss]])
-fault(3, "small-limit-holds-at-once", "session/lossless.h", [[
+fault(3, "small-limit-holds-at-once", lossless, [[
   return l->max_message > DOP_R1_ANY_MESSAGE ? l->max_message : DOP_R1_ANY_MESSAGE;]], [[
   return l->max_message;]])
 fault(3, "small-limit-of-the-socket", link, [[
@@ -147,9 +147,9 @@ fault(3, "small-limit-of-the-socket", link, [[
 fault(3, "escape-has-no-room", link, [[    most = most + DOP_R1_ESCAPE;]],
   [[    most = most + 0;]])
 fault(3, "limit-forgotten-at-once", lossless, [[
-      m->len <= dop_lossless_takes(&n->transport->limits) && !looks]], [[
+      m->len <= most_taken(&n->transport->limits) && !looks]], [[
       !looks]])
-fault(3, "escape-room-taken-for-data", lossless, [[  if (m->len > dop_lossless_takes(&n->transport->limits)) {]],
+fault(3, "escape-room-taken-for-data", lossless, [[  if (m->len > most_taken(&n->transport->limits)) {]],
   [[  if (0) {]])
 
 -- 4. The server resumes.

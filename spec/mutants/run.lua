@@ -60,6 +60,7 @@ local function check_list()
   for _, m in ipairs(list) do
     if names[m.name] then fail("%s is in the list twice", m.name) end
     names[m.name] = true
+    if not m.file:find "%.c$" then fail("%s is no source that could be compiled alone: %s", m.name, m.file) end
     with_fault(m)
   end
 end
