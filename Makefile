@@ -101,6 +101,10 @@ $(SIM): $(call objects,$(SIM_C) $(filter-out csrc/bind/% csrc/inproc/%,$(CORE_C)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
+.PHONY: proof
+proof: ## everything that takes long, as a report: 10^7 schedules, mutants, long networks
+	@.ci/proof
+
 .PHONY: mutants
 mutants: need-build+test ## small faults in the machine, each seen by a schedule or a spec; FAULT=n: one alone
 	@CORE_C="$(sort $(CORE_C))" SIM_C="$(sort $(SIM_C) $(filter-out csrc/bind/% csrc/inproc/%,$(CORE_C)))" \
