@@ -216,7 +216,7 @@ end)
 
 describe("local:", function()
   it("knows the receiver's max_message", function()
-    local server = real.listen { url = "local:small", max_message = 100 }
+    local server = real.listen { url = "local:small", max_message = 100, lossless = false }
     local client = real.connect(nil, { url = "local:small" })
     local log = real.record(server, { "message", "close" })
     client:send(("x"):rep(50000))
