@@ -94,8 +94,8 @@ SIM = build/sim
 sim: need-build ## seeded schedules of broken networks, both dialects; SCHEDULES=n SEED=s
 	@$(MAKE) --no-print-directory -s $(SIM) LUA=$(THE_LUA)
 	@$(SIM) --named
-	@$(SIM) --plain --brief $(or $(SCHEDULES),10000) $(or $(SEED),1)
-	@$(SIM) --brief $(or $(SCHEDULES),10000) $(or $(SEED),1)
+	@$(SIM) --plain $(or $(SCHEDULES),10000) $(or $(SEED),1)
+	@$(SIM) $(or $(SCHEDULES),10000) $(or $(SEED),1)
 
 $(SIM): $(call objects,$(SIM_C) $(filter-out csrc/bind/% csrc/inproc/%,$(CORE_C)))
 	@mkdir -p $(@D)
