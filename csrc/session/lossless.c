@@ -187,6 +187,7 @@ void dop_lossless_undelivered(struct dop_node *n) {
 void dop_lossless_forget_parked(struct dop_node *n) {
   dop_queue_dispose(&n->account->parked);
   n->account->end_parked = 0;
+  if (n->socket) n->socket->crammed = 0; /* there is room again, also for the answer to an end */
 }
 
 static int count_data(struct dop_account *a, const struct dop_message *m) {

@@ -252,7 +252,8 @@ static void parked_too_much(struct stage *w) {
   HEARS(h, "close 4400");
 }
 
-static void crammed(struct stage *w) {
+/* A client's session whose server was paused until it kept as much aside as it cares to. */
+static struct hand *crammed_session(struct stage *w) {
   w->limits.queue_bytes = w->limits.max_message = 1000;
   struct hand *h = hand_client(w);
   HEARS(h, "half");
@@ -266,6 +267,11 @@ static void crammed(struct stage *w) {
   for (int i = 0; i < 50; i++) hand_say_long(h, 900);
   CHECK(w, !dop_link_reading(h->link)); /* the rest stays with the peer */
   CHECK(w, server_node(w)->account->parked.count == 3);
+  return h;
+}
+
+static void crammed(struct stage *w) {
+  struct hand *h = crammed_session(w);
   stage_pause(w, server_node(w), 0);
   stage_wait(w, 1000);
   CHECK(w, server_node(w)->account->received == 50);
@@ -274,6 +280,18 @@ static void crammed(struct stage *w) {
   stage_pause(w, server_node(w), 1);
   hand_say(h, "^a1");
   CHECK(w, dop_node_unacked(server_node(w)) == 0);
+}
+
+/* What is kept aside is dropped by the end: the answer is heard, paused or not. */
+static void crammed_end(struct stage *w) {
+  struct hand *h = crammed_session(w);
+  struct dop_node *n = server_node(w);
+  stage_send(w, n, "mine");
+  stage_disconnect(w, n);
+  stage_pause(w, n, 1);
+  CHECK(w, dop_link_reading(h->link));
+  hand_say(h, "^d0");
+  TOLD(w, SERVER, "close 1000, disconnect local (mine undelivered)");
 }
 
 /* What a slow socket did not take the second time was on the wire the first time: nobody knows
@@ -350,6 +368,7 @@ const struct named named_account[] = {
     {"paused-end", "an end with nothing parked before it is heard at once", end_while_paused},
     {"parked-most", "more parked than the peer said that it may hold is 4400", parked_too_much},
     {"crammed", "a paused node keeps no more aside than it cares to", crammed},
+    {"crammed-end", "and hears the answer to its end all the same", crammed_end},
     {"written", "what was written on any socket is unknown, not unsent", written_stays_written},
     {"unsent", "what waited above the mark is unsent", unsent_is_unsent},
     {"liveness", "a ping after 20 s, given up 10 s later, any byte counts", liveness},
