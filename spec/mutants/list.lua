@@ -348,7 +348,7 @@ fault(6, "sessions-go-before-unconfirmed", node, [[dop_node_end(unconfirmed ? un
 fault(11, "newest-evicted", node, [[*session = t->detached.first;]], [[*session = t->detached.last;]])
 fault(11, "detached-sends-not-counted", node, [[    t->detached_bytes += dop_queue_held(&n->queue) - held;
 ]], "")
-fault(10, "crammed-for-ever", lossless, [[  if (n->socket) n->socket->crammed = 0; /* there]], [[  /* there]])
+fault(10, "crammed-after-its-end", lossless, [[  if (n->socket) n->socket->crammed = 0; /* there]], [[  /* there]])
 fault(11, "acknowledged-room-kept", node, [[  if (detached) dop_queue_trim(&n->queue);
 ]], "")
 fault(11, "spare-block-not-counted", node, [[  if (!n->detached) dop_queue_borrow(]], [[  dop_queue_borrow(]])
