@@ -232,8 +232,12 @@ void dop_inproc_allow(struct dop_socket *s) {
     die(e);
     return;
   }
+  /* Without memory for its first words this end is gone at once, and the other learns of it. */
+  struct end *other = e->peer;
+  dop_socket_ref(&other->socket);
   dop_node_open(n, s);
-  dop_node_open(client->current, &e->peer->socket);
+  if (other->peer) dop_node_open(client->current, &other->socket);
+  dop_socket_unref(&other->socket);
 }
 
 void dop_inproc_refuse(struct dop_socket *s, unsigned status) {

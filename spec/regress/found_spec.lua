@@ -267,3 +267,31 @@ describe("a request", function()
     assert.equal(1, asked)
   end)
 end)
+
+describe("two ends in one process", function()
+  local function joined(n)
+    local engine = core.engine()
+    local server = core.transport(engine, "server", { lossless = true })
+    local client = core.transport(engine, "client", { lossless = true })
+    local function turn()
+      for _ = 1, 10 do engine:turn() end
+    end
+    local count = core.allocations(function()
+      core.inproc(client, server, "here")
+      turn()
+    end, n)
+    return count, client, server, turn
+  end
+
+  it("may find no memory for any of their first words", function()
+    local most = joined(0)
+    assert.truthy(most > 10)
+    for n = 1, most do
+      local _, client, server, turn = joined(n)
+      client:end_sessions()
+      server:end_sessions()
+      turn()
+      assert.same({ 0, 0 }, { client:stats().sockets, server:stats().sockets })
+    end
+  end)
+end)
