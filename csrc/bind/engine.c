@@ -59,14 +59,10 @@ static int engine_new(lua_State *L) {
 static int engine_gc(lua_State *L) {
   struct engine_box *box = luaL_checkudata(L, 1, DOP_ENGINE_TYPE);
   struct dop_host *h = box->host;
-  struct dop_socket *s;
-  struct dop_event *ev;
   box->host = NULL;
   if (!h) return 0;
   h->L = NULL;
-  while ((ev = dop_engine_take(&h->engine))) dop_event_free(ev);
-  while ((s = dop_socket_take_ready(&h->engine))) dop_socket_unref(s);
-  while ((s = dop_socket_take_dirty(&h->engine))) dop_socket_unref(s);
+  dop_engine_forget(&h->engine);
   dop_host_unref(h);
   return 0;
 }

@@ -13,9 +13,16 @@ void dop_engine_init(struct dop_engine *e, dop_random_fn random, void *ctx) {
   e->random_ctx = ctx;
 }
 
-void dop_engine_dispose(struct dop_engine *e) {
+void dop_engine_forget(struct dop_engine *e) {
   struct dop_event *ev;
+  struct dop_socket *s;
   while ((ev = dop_engine_take(e))) dop_event_free(ev);
+  while ((s = dop_socket_take_ready(e))) dop_socket_unref(s);
+  while ((s = dop_socket_take_dirty(e))) dop_socket_unref(s);
+}
+
+void dop_engine_dispose(struct dop_engine *e) {
+  dop_engine_forget(e); /* an end that nobody drove any more may have left something */
   dop_timers_dispose(&e->timers);
   dop_bytes_dispose(&e->spare);
   dop_bytes_dispose(&e->spare_queue);

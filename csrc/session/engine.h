@@ -64,6 +64,9 @@ struct dop_event {
 };
 
 void dop_engine_init(struct dop_engine *e, dop_random_fn random, void *ctx);
+
+/* Nobody drives it any more: lets go of the events, and of the sockets on its lists. */
+void dop_engine_forget(struct dop_engine *e);
 void dop_engine_dispose(struct dop_engine *e); /* everything that used it is gone by then */
 
 /* Appends an event about `node` (may be NULL) of `t`; fills in type, references and `why` (may be

@@ -294,4 +294,21 @@ describe("two ends in one process", function()
       assert.same({ 0, 0 }, { client:stats().sockets, server:stats().sockets })
     end
   end)
+
+  -- What is left then is seen by `make asan`.
+  it("leave nothing when their engine went before them", function()
+    local function survivor()
+      local engine = core.engine(1)
+      local server = core.transport(engine, "server", { lossless = true })
+      local client = core.transport(engine, "client", { lossless = true })
+      core.inproc(client, server, "here")
+      for _ = 1, 10 do engine:turn() end
+      assert.equal("CONNECTED", client.node.status)
+      return client
+    end
+    local client = survivor()
+    collectgarbage()
+    collectgarbage()
+    assert.is_false((pcall(function() return client.node end)))
+  end)
 end)
