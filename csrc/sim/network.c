@@ -83,7 +83,7 @@ void dop_sim_flush(struct dop_sim_net *net) {
   struct dop_socket *s;
   while ((s = dop_socket_take_dirty(net->engine))) {
     struct dop_link *l = dop_link_of(s);
-    if (l->driver) serve(net, conn_of(l), l);
+    if (l && l->driver) serve(net, conn_of(l), l); /* else it has no wire, or no more of it */
     dop_socket_unref(s);
   }
 }

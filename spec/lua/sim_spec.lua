@@ -213,6 +213,21 @@ describe("a world", function()
     server:close()
   end)
 
+  it("keeps more aside for a paused local: end than that end cares to", function()
+    local heard = 0
+    sim.new():run(3, function()
+      local server = dop.listen { url = "local:small", lossless = true, queue_bytes = 1000, max_message = 1000 }
+      server:on("connect", function(node)
+        node:pause()
+        dop.timer(1, function() node:resume() end)
+      end)
+      server:on("message", function() heard = heard + 1 end)
+      local client = dop.connect { url = "local:small", lossless = true }
+      for _ = 1, 20 do client:send(("x"):rep(1000)) end
+    end)
+    assert.equal(20, heard)
+  end)
+
   it("may be spoken to between two runs", function()
     local world, server, client = connected()
     local log = record(world, server, "message")
