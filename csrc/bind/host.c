@@ -306,7 +306,9 @@ static void deliver_request(lua_State *L, struct delivery *d, struct dop_event *
 static void deliver_principal(lua_State *L, struct delivery *d, struct dop_event *ev) {
   const struct dop_token *owner, *other;
   int top = lua_gettop(L), same = 0;
+  struct dop_transport *before = d->h->telling;
   if (dop_node_principals(ev->node, &owner, &other)) return; /* its socket ended meanwhile */
+  d->h->telling = ev->transport;
   dop_push_transport(L, ev->transport);
   dop_get_values(L, -1);
   lua_getfield(L, -1, "same_principal");
@@ -317,6 +319,7 @@ static void deliver_principal(lua_State *L, struct delivery *d, struct dop_event
   else
     same = lua_toboolean(L, -1);
   dop_node_decide(ev->node, same);
+  d->h->telling = before;
   if (d->h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
   lua_settop(L, top);
 }

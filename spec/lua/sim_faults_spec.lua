@@ -289,6 +289,34 @@ describe("world:kill", function()
     assert.is_false(outer.closed)
   end)
 
+  it("of a process: what it made while it was asked for principals, too", function()
+    local world = sim.new()
+    local asked, rang, client, process = 0, false, nil, nil
+    world:run(2, function()
+      process = world:process(function()
+        dop.listen {
+          url = URL,
+          lossless = true,
+          authorize = function()
+            asked = asked + 1
+            return "name " .. asked
+          end,
+          same_principal = function()
+            dop.timer(5, function() rang = true end)
+            return true
+          end,
+        }
+      end)
+      client = dop.connect { url = URL, lossless = true }
+    end)
+    client.node:drop()
+    world:run(2)
+    assert.same({ 2, "CONNECTED" }, { asked, client.node.status })
+    world:kill(process)
+    world:run(10)
+    assert.is_false(rang)
+  end)
+
   it("of local: ends is noticed too", function()
     local world = sim.new()
     local server, client
