@@ -104,11 +104,12 @@ local function take(inbox)
   return entry
 end
 
--- The coroutine is done with the message that it took last: from here on it counts as delivered.
+-- The coroutine is done with the message that it took last: from here on it counts as delivered. If
+-- another one came meanwhile, on a new socket, the coming back did that, and what is held is the newer.
 local function release(node, inbox)
   if not inbox.taken then return end
   inbox.taken = false
-  core.release(node)
+  if inbox.first > inbox.last then core.release(node) end
 end
 
 --- Waits for the next message. Returns message, kind; or nil, a sentence and "TIMEOUT" after `timeout`

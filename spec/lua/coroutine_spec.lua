@@ -1,6 +1,7 @@
 --- Coroutine style: dop.go, dop.sleep, node:receive, node:messages.
 
 local dop = require "dop"
+local sim = require "dop.sim"
 local real = require "spec.support.real"
 
 describe("dop.go", function()
@@ -126,6 +127,28 @@ describe("node:messages", function()
     node:disconnect()
     real.wait("the end", function() return #heard == 3 end)
     assert.same({ "one", "two", "over" }, heard)
+  end)
+
+  it("counts a message that came on another socket only when the loop asks for the next one", function()
+    local unacked = {}
+    sim.new():run(60, function()
+      local server = dop.listen { url = "ws://server:80/", lossless = true }
+      server:on("connect", function(node)
+        dop.go(function()
+          for _ in node:messages() do dop.sleep(10) end
+        end)
+      end)
+      local client = dop.connect { url = "ws://server:80/", lossless = true }
+      client:send "one" -- in the body of the loop until 10
+      dop.timer(5, function()
+        client.node:drop()
+        client:send "two" -- and this one from then on until 20
+      end)
+      for _, at in ipairs { 15, 25 } do
+        dop.timer(at, function() unacked[#unacked + 1] = client.node.unacked end)
+      end
+    end)
+    assert.same({ 1, 0 }, unacked)
   end)
 
   -- What a socket holds differs from system to system: a megabyte a message is beyond all of them.
