@@ -14,11 +14,10 @@ WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wimplicit-function-declaratio
 LUA_INCLUDE = $(if $(filter luajit,$(THE_LUA)),/usr/include/luajit-2.1,/usr/include/$(THE_LUA))
 FLAGS = -std=gnu11 -fPIC -fvisibility=hidden -MMD -MP $(WARN) -Icsrc -I$(LUA_INCLUDE) $(CFLAGS)
 
-CORE = base session ws link inproc bind
-NET_C = csrc/sim/network.c csrc/sim/wire.c
-CORE_C = $(filter-out csrc/bind/uv.c,$(foreach d,$(CORE),$(wildcard csrc/$(d)/*.c))) $(NET_C)
+CORE = base session ws link inproc sim bind
+CORE_C = $(filter-out csrc/bind/uv.c,$(foreach d,$(CORE),$(wildcard csrc/$(d)/*.c)))
 UV_C = $(wildcard csrc/uv/*.c) csrc/bind/uv.c
-SIM_C = $(wildcard csrc/sim/*.c)
+PROOF_C = $(wildcard csrc/proof/*.c)
 objects = $(patsubst csrc/%.c,$(BUILD)/%.o,$(1))
 
 PATHS = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
@@ -50,7 +49,7 @@ $(BUILD)/%.o: csrc/%.c
 	@echo "CC $(BUILD) $<"
 	@$(CC) $(FLAGS) -c -o $@ $<
 
--include $(patsubst %.o,%.d,$(call objects,$(CORE_C) $(UV_C) $(SIM_C)))
+-include $(patsubst %.o,%.d,$(call objects,$(CORE_C) $(UV_C) $(PROOF_C)))
 
 .PHONY: need-%
 need-%:
@@ -90,6 +89,7 @@ build/real/breaker: spec/support/breaker.c
 
 # The simulator drives the objects that the core is made of.
 SIM = build/sim
+SIM_C = $(PROOF_C) $(filter-out csrc/bind/% csrc/inproc/%,$(CORE_C))
 .PHONY: sim
 sim: need-build ## seeded schedules of broken networks, both dialects; SCHEDULES=n SEED=s
 	@$(MAKE) --no-print-directory -s $(SIM) LUA=$(THE_LUA)
@@ -97,7 +97,7 @@ sim: need-build ## seeded schedules of broken networks, both dialects; SCHEDULES
 	@$(SIM) --plain $(or $(SCHEDULES),10000) $(or $(SEED),1)
 	@$(SIM) $(or $(SCHEDULES),10000) $(or $(SEED),1)
 
-$(SIM): $(call objects,$(SIM_C) $(filter-out csrc/bind/% csrc/inproc/%,$(CORE_C)))
+$(SIM): $(call objects,$(SIM_C))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
@@ -107,8 +107,7 @@ proof: ## everything that takes long, as a report: 10^7 schedules, mutants, long
 
 .PHONY: mutants
 mutants: need-build+test ## small faults in the machine, each seen by a schedule or a spec; FAULT=n: one alone
-	@CORE_C="$(sort $(CORE_C))" SIM_C="$(sort $(SIM_C) $(filter-out csrc/bind/% csrc/inproc/%,$(CORE_C)))" \
-	  lua5.4 spec/mutants/run.lua $(FAULT)
+	@CORE_C="$(sort $(CORE_C))" SIM_C="$(sort $(SIM_C))" lua5.4 spec/mutants/run.lua $(FAULT)
 
 # The sanitizers' runtime must come first in the process, and the modules must stay loaded until it
 # has named the leaks. A build that cannot see faults would pass everything: it must see two first.

@@ -1,5 +1,5 @@
 /* The formal end of dop.r1, and what is handed back with which fate. */
-#include "sim/named.h"
+#include "proof/named.h"
 
 #include <stdio.h>
 #include <string.h>

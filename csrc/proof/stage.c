@@ -1,13 +1,13 @@
 /* The ends of a named schedule and what they were told; see stage.h. Decides nothing by chance. */
-#include "sim/stage.h"
+#include "proof/stage.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "proof/hand.h"
 #include "session/lossless.h"
-#include "sim/hand.h"
 
 static int fill_random(void *ctx, void *out, size_t n) {
   struct stage *w = ctx;

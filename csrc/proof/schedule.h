@@ -8,13 +8,13 @@
  * millisecond; and once the network is calm, everything arrives and nothing is left over. See
  * checker.h. The same seed gives the same schedule, to the byte.
  */
-#ifndef DOP_SIM_SCHEDULE_H
-#define DOP_SIM_SCHEDULE_H
+#ifndef DOP_PROOF_SCHEDULE_H
+#define DOP_PROOF_SCHEDULE_H
 
 #include <stdint.h>
 #include <stdio.h>
 
-#include "sim/coverage.h"
+#include "proof/coverage.h"
 
 struct dop_sim_options {
   int plain;   /* plain DOP: what was under way when a socket died may be missing */

@@ -1,10 +1,10 @@
 /* What the files of a schedule share: schedule.c (its course), host.c (the applications of both
  * ends), faults.c (what goes wrong in it). Not for anybody else. Owns both ends, the clock and the
  * network. */
-#ifndef DOP_SIM_WORLD_H
-#define DOP_SIM_WORLD_H
+#ifndef DOP_PROOF_WORLD_H
+#define DOP_PROOF_WORLD_H
 
-#include "sim/checker.h"
+#include "proof/checker.h"
 
 enum { SERVER = DOP_SIM_SERVER, CLIENT = DOP_SIM_CLIENT };
 

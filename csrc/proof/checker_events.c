@@ -2,7 +2,7 @@
  * nothing. */
 #include <string.h>
 
-#include "sim/checker.h"
+#include "proof/checker.h"
 
 enum { SERVER = DOP_SIM_SERVER, CLIENT = DOP_SIM_CLIENT };
 #define names dop_sim_sides

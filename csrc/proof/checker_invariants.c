@@ -2,7 +2,7 @@
  * and sockets of both ends; changes nothing of them. */
 #include <string.h>
 
-#include "sim/checker.h"
+#include "proof/checker.h"
 
 enum { SERVER = DOP_SIM_SERVER, CLIENT = DOP_SIM_CLIENT };
 

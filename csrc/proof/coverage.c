@@ -1,5 +1,5 @@
 /* What a run of the simulator reached, counted by name; see coverage.h. Owns the table. */
-#include "sim/coverage.h"
+#include "proof/coverage.h"
 
 #include <stdarg.h>
 #include <stdint.h>

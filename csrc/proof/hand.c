@@ -1,5 +1,5 @@
 /* Peers that speak by hand; see hand.h. Never answers anything by itself. */
-#include "sim/hand.h"
+#include "proof/hand.h"
 
 #include <stdarg.h>
 #include <stdio.h>

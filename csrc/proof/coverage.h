@@ -1,7 +1,7 @@
 /* What a run of the simulator reached, counted by name: every change of status, close code, reason,
  * fate and fault. A run that misses one of those that it must reach proves less than it says. */
-#ifndef DOP_SIM_COVERAGE_H
-#define DOP_SIM_COVERAGE_H
+#ifndef DOP_PROOF_COVERAGE_H
+#define DOP_PROOF_COVERAGE_H
 
 #include <stdio.h>
 

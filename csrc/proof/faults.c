@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/world.h"
+#include "proof/world.h"
 
 #define below dop_sim_below
 

@@ -1,17 +1,17 @@
 /* What is right: the checker of a schedule. It keeps books of its own and looks at both ends.
  *
- * checker.c: books, messages' bodies, what handlers are given. events.c: what sessions and sockets
- * end with. wire.c: what the ends write, instruction by instruction, and whether an answer is the
- * right one. invariants.c: what must hold after each step, and once the network is calm. Owns the
- * books; never changes an end, and never decides what happens.
+ * checker.c: books, messages' bodies, what handlers are given. checker_events.c: what sessions and
+ * sockets end with. checker_wire.c: what the ends write, instruction by instruction, and whether an
+ * answer is the right one. checker_invariants.c: what must hold after each step, and once the
+ * network is calm. Owns the books; never changes an end, and never decides what happens.
  */
-#ifndef DOP_SIM_CHECKER_H
-#define DOP_SIM_CHECKER_H
+#ifndef DOP_PROOF_CHECKER_H
+#define DOP_PROOF_CHECKER_H
 
 #include <stdio.h>
 
+#include "proof/coverage.h"
 #include "session/lossless.h"
-#include "sim/coverage.h"
 #include "sim/network.h"
 
 enum { DOP_SIM_SERVER, DOP_SIM_CLIENT };
@@ -73,7 +73,7 @@ struct dop_sim_book {
 };
 
 /* What was seen of a connection. */
-struct dop_sim_wire {
+struct dop_sim_seen {
   char token[128]; /* the session that its client asked for, "" without one */
   uint64_t n, h;   /* of the question */
   uint64_t told_h; /* of the answer */
@@ -97,7 +97,7 @@ struct dop_sim_checker {
   uint32_t book_count;
   struct dop_token **tokens; /* that messages quote */
   uint32_t token_count;
-  struct dop_sim_wire *wires; /* by the connection's number */
+  struct dop_sim_seen *wires; /* by the connection's number */
   uint32_t wire_count;
   struct {
     uint64_t hash;
@@ -181,16 +181,17 @@ void dop_sim_check_turn(struct dop_sim_checker *k);
 /* Deadlines have passed. */
 void dop_sim_check_timers(struct dop_sim_checker *k);
 
-/* events.c: an application hears an event; a process dies, and its nodes are nobody's any more. */
+/* checker_events.c: an application hears an event; a process dies, and its nodes are nobody's any
+ * more. */
 void dop_sim_check_event(struct dop_sim_checker *k, struct dop_event *ev);
 void dop_sim_check_killed(struct dop_sim_checker *k, int side);
 
-/* wire.c: an end writes. */
+/* checker_wire.c: an end writes. */
 void dop_sim_check_wire(struct dop_sim_checker *k, struct dop_sim_conn *c, int up,
                         const char *bytes, size_t len);
 
-/* invariants.c: after each step; when the network has been calm for long enough, `over` when the
- * client makes no further attempt. */
+/* checker_invariants.c: after each step; when the network has been calm for long enough, `over`
+ * when the client makes no further attempt. */
 void dop_sim_check_step(struct dop_sim_checker *k);
 void dop_sim_check_calm(struct dop_sim_checker *k, int over);
 

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/checker.h"
+#include "proof/checker.h"
 
 enum { SERVER = DOP_SIM_SERVER, CLIENT = DOP_SIM_CLIENT };
 #define LOOKED_AT 400 /* bytes of a payload that may be an instruction, or a token */
 
 #define STUCK_MOST 10
 
-static struct dop_sim_wire *wire_of(struct dop_sim_checker *k, unsigned number) {
+static struct dop_sim_seen *wire_of(struct dop_sim_checker *k, unsigned number) {
   if (number >= k->wire_count) {
     uint32_t n = number + 64;
     k->wires = realloc(k->wires, n * sizeof *k->wires);
@@ -51,7 +51,7 @@ static int is_live(const struct dop_sim_book *s) {
   return s && !s->ended && s->node->status != DOP_DISCONNECTED;
 }
 
-static void refused(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_wire *w,
+static void refused(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_seen *w,
                     unsigned code) {
   struct dop_sim_book *s = dop_sim_find(k, SERVER, w->token, strlen(w->token));
   unsigned right = !is_live(s)                                         ? 0
@@ -66,7 +66,7 @@ static void refused(struct dop_sim_checker *k, struct dop_sim_conn *c, struct do
   w->answer = 'c';
 }
 
-static void resumed(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_wire *w,
+static void resumed(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_seen *w,
                     uint64_t n, uint64_t h) {
   struct dop_sim_book *s = dop_sim_find(k, SERVER, w->token, strlen(w->token));
   struct dop_sim_book *client = s ? dop_sim_partner(k, s) : NULL;
@@ -97,7 +97,7 @@ static void resumed(struct dop_sim_checker *k, struct dop_sim_conn *c, struct do
   s->resumed.received = h;
 }
 
-static void gone(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_wire *w,
+static void gone(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_seen *w,
                  const struct dop_r1 *r) {
   struct dop_sim_book *s = dop_sim_find(k, SERVER, w->token, strlen(w->token));
   struct dop_sim_book *client = dop_sim_find(k, CLIENT, w->token, strlen(w->token));
@@ -143,7 +143,7 @@ static void half(struct dop_sim_checker *k, struct dop_sim_conn *c, int side, co
   k->halves[k->half_count++].number = c->number;
 }
 
-static void ask(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_wire *w,
+static void ask(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_seen *w,
                 const char *text, size_t len) {
   uint64_t n, h;
   size_t token = dop_r1_parse_resume(text, len, &n, &h);
@@ -166,7 +166,7 @@ static void ask(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_si
 }
 
 /* Before the limits: halves, a question and its answer. */
-static void early(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_wire *w,
+static void early(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_seen *w,
                   int side, const struct dop_r1 *r, const char *text, size_t len) {
   const char *who = dop_sim_sides[side];
   struct dop_link *l = side == CLIENT ? c->client : c->server;
@@ -202,7 +202,7 @@ static void early(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_
   }
 }
 
-static void data(struct dop_sim_checker *k, struct dop_sim_wire *w, int side, enum dop_kind kind,
+static void data(struct dop_sim_checker *k, struct dop_sim_seen *w, int side, enum dop_kind kind,
                  const char *text, size_t len) {
   struct dop_sim_book *b = w->dir[side].book;
   if (!b) return;
@@ -214,7 +214,7 @@ static void data(struct dop_sim_checker *k, struct dop_sim_wire *w, int side, en
   if (b->wire < w->dir[side].next) b->wire = (uint32_t)w->dir[side].next;
 }
 
-static void counts(struct dop_sim_checker *k, struct dop_sim_wire *w, int side, int end,
+static void counts(struct dop_sim_checker *k, struct dop_sim_seen *w, int side, int end,
                    uint64_t h) {
   struct dop_sim_book *b = w->dir[side].book;
   struct dop_sim_book *from = b ? dop_sim_partner(k, b) : NULL;
@@ -231,7 +231,7 @@ static void counts(struct dop_sim_checker *k, struct dop_sim_wire *w, int side, 
     dop_sim_count(k->coverage, side == SERVER ? "server acknowledges" : "client acknowledges");
 }
 
-static void message(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_wire *w,
+static void message(struct dop_sim_checker *k, struct dop_sim_conn *c, struct dop_sim_seen *w,
                     int side, enum dop_kind kind, const char *text, size_t len) {
   struct dop_r1 r = {.type = DOP_R1_DATA};
   if (kind == DOP_TEXT) dop_r1_parse(&r, text, len > LOOKED_AT ? LOOKED_AT : len);
@@ -282,7 +282,7 @@ static const unsigned char *frame(const unsigned char *p, uint64_t *len,
 
 void dop_sim_check_wire(struct dop_sim_checker *k, struct dop_sim_conn *c, int up,
                         const char *bytes, size_t len) {
-  struct dop_sim_wire *w = wire_of(k, c->number);
+  struct dop_sim_seen *w = wire_of(k, c->number);
   const unsigned char *p = (const unsigned char *)bytes, *to = p + len, *mask;
   int side = up ? CLIENT : SERVER;
   char text[LOOKED_AT];

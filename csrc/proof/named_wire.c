@@ -1,6 +1,6 @@
 /* The grammar and the checks of dop.r1 on a CONNECTED socket: what is refused, with which code, and
  * what is not. */
-#include "sim/named.h"
+#include "proof/named.h"
 
 #include <stdio.h>
 #include <string.h>

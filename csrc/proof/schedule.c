@@ -1,12 +1,12 @@
 /* The course of one schedule; see schedule.h. Says what happens and when; what may go wrong is in
  * faults.c, what the applications do in host.c, what is right in checker.h. */
-#include "sim/schedule.h"
+#include "proof/schedule.h"
 
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/world.h"
+#include "proof/world.h"
 
 #define MESSAGES   50 /* that each end sends at least */
 #define FAULTS     3  /* that the network commits at least */

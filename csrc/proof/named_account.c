@@ -1,5 +1,5 @@
 /* Counting, acknowledging, parking: a CONNECTED session of dop.r1. */
-#include "sim/named.h"
+#include "proof/named.h"
 
 #include <stdio.h>
 #include <string.h>

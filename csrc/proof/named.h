@@ -1,10 +1,10 @@
 /* Named schedules: each shows one thing that a wrong reading of the wire would break, at one real
  * end with a hand at the other, see stage.h and hand.h. They read like documentation.
  */
-#ifndef DOP_SIM_NAMED_H
-#define DOP_SIM_NAMED_H
+#ifndef DOP_PROOF_NAMED_H
+#define DOP_PROOF_NAMED_H
 
-#include "sim/hand.h"
+#include "proof/hand.h"
 
 struct named {
   const char *name, *says;

@@ -5,10 +5,10 @@
  * space for the session's token, and `half` for the half of who says it. Owns its own bytes and the
  * driver's reference to the link.
  */
-#ifndef DOP_SIM_HAND_H
-#define DOP_SIM_HAND_H
+#ifndef DOP_PROOF_HAND_H
+#define DOP_PROOF_HAND_H
 
-#include "sim/stage.h"
+#include "proof/stage.h"
 
 struct hand {
   struct hand *next;

@@ -1,6 +1,6 @@
 /* How a server's session of dop.r1 comes back on another socket: the order of the checks, what
  * changes nothing, what is written again, and what ends it. */
-#include "sim/named.h"
+#include "proof/named.h"
 
 #include <stdio.h>
 #include <string.h>

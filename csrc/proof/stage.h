@@ -4,8 +4,8 @@
  * Owns the engine, at most one server and one client, and the hands. The first thing that is not as
  * wanted ends the schedule.
  */
-#ifndef DOP_SIM_STAGE_H
-#define DOP_SIM_STAGE_H
+#ifndef DOP_PROOF_STAGE_H
+#define DOP_PROOF_STAGE_H
 
 #include <setjmp.h>
 

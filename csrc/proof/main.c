@@ -11,8 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "sim/named.h"
-#include "sim/schedule.h"
+#include "proof/named.h"
+#include "proof/schedule.h"
 
 #define ENOUGH 10000 /* schedules after which everything should have happened at least once */
 

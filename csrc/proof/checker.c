@@ -1,5 +1,5 @@
 /* Books, bodies, and what handlers are given; see checker.h. Owns the books. */
-#include "sim/checker.h"
+#include "proof/checker.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

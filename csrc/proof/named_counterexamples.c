@@ -1,6 +1,6 @@
 /* The counterexamples of a model check: V1 to V8 for dop.r1, P1 to P3 for plain DOP. Each shows
  * what a wrong reading of the wire would lose, deliver twice, or hand to somebody else. */
-#include "sim/named.h"
+#include "proof/named.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* A client of dop.r1 whose server is a hand: attempts, answers, and what each close code does. */
-#include "sim/named.h"
+#include "proof/named.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Runs the named schedules; see named.h. Owns nothing. */
-#include "sim/named.h"
+#include "proof/named.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Sessions of dop.r1 that never were whole, or are over: half-confirmed ones, the window, the caps,
  * tombstones. */
-#include "sim/named.h"
+#include "proof/named.h"
 
 /* --- half-confirmed --- */
 

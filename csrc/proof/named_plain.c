@@ -1,5 +1,5 @@
 /* Plain DOP: what is hardened, and the scenes that a network's chance seldom plays. */
-#include "sim/named.h"
+#include "proof/named.h"
 
 #include <stdio.h>
 #include <string.h>
