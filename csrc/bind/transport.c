@@ -273,8 +273,14 @@ static int get_value(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg transport_meta[] = {
-    {"__gc", transport_gc}, {"__tostring", transport_tostring}, {NULL, NULL}};
+static int transport_newindex(lua_State *L) {
+  return luaL_error(L, "nothing can be set on a transport; a node has 'data'");
+}
+
+static const luaL_Reg transport_meta[] = {{"__gc", transport_gc},
+                                          {"__tostring", transport_tostring},
+                                          {"__newindex", transport_newindex},
+                                          {NULL, NULL}};
 static const luaL_Reg transport_methods[] = {{"end_sessions", transport_end_sessions},
                                              {"give_up", transport_give_up},
                                              {"nodes", transport_nodes},

@@ -7,15 +7,18 @@ local loop = require "dop.loop"
 local defaults = { first = 0.5, factor = 2, most = 20, jitter = true, attempts = math.huge }
 
 local function check(options)
+  if type(options) ~= "table" then
+    error(("dop.backoff: a table of options expected, got %s"):format(type(options)), 3)
+  end
   for name, value in pairs(options) do
     local default = defaults[name]
     if default == nil then error(("dop.backoff has no option %q"):format(tostring(name)), 3) end
     if type(value) ~= type(default) then
-      error(("dop.backoff option %q: a %s expected, got %s"):format(name, type(default), type(value)), 3)
+      error(("dop.backoff: option %q: %s expected, got %s"):format(name, type(default), type(value)), 3)
     end
     local least = name == "factor" and 1 or 0
     if type(value) == "number" and (value < least or value ~= value) then
-      error(("dop.backoff option %q: at least %d expected, got %s"):format(name, least, value), 3)
+      error(("dop.backoff: option %q: at least %d expected, got %s"):format(name, least, value), 3)
     end
   end
 end
@@ -25,7 +28,7 @@ end
 -- drawn evenly from 0 to that bound, so that a thousand clients which lost the same server do not
 -- come back in the same instant. Gives up after `attempts` (never).
 return function(options)
-  options = options or {}
+  if options == nil then options = {} end
   check(options)
   local o = setmetatable({}, { __index = defaults })
   for name, value in pairs(options) do o[name] = value end

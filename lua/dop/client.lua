@@ -33,7 +33,7 @@ end
 
 -- Message handler: a traceback, and for a yield the way out; as for other callbacks.
 local function explain(message)
-  message = tostring(message)
+  message = "the retry policy failed, the default is used instead: " .. tostring(message)
   if message:find("attempt to yield", 1, true) then
     message = message .. " (a policy may not yield; start a coroutine with dop.go)"
   end
@@ -47,8 +47,9 @@ local function ask(client, state, why)
   if ok and (seconds == nil or type(seconds) == "number" and seconds >= 0 and seconds <= 1e9) then
     return seconds
   end
-  report(client, ("the retry policy %s: %s; the default is used instead"):format(
-    ok and "must return seconds or nil" or "failed", tostring(seconds)))
+  report(client, not ok and seconds or (
+    "the retry policy must return seconds (0 to 1e9) or nil, the default is used instead: it returned %s, a %s"):format(
+    tostring(seconds), type(seconds)))
   return state.default(state.attempt, why)
 end
 
@@ -149,6 +150,12 @@ end
 
 --- Sends on the client's node, whichever that is now; see node:send().
 function core.transport_methods.send(client, message, kind)
+  -- Here, so that it is told of the caller's line.
+  if type(client) ~= "userdata" then error("a client expected: write client:send(...), with a colon", 2) end
+  if type(message) ~= "string" then error(("client:send: string expected, got %s"):format(type(message)), 2) end
+  if kind ~= nil and kind ~= "text" and kind ~= "binary" then
+    error('client:send: the kind is wrong, "text" or "binary" expected', 2)
+  end
   local node = client.node
   if not node then error("only a client sends by itself; a server's nodes do", 2) end
   return node:send(message, kind)

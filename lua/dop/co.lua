@@ -50,6 +50,7 @@ end
 --- Waits without blocking anybody else.
 function co.sleep(seconds)
   local thread = check_inside("dop.sleep")
+  loop.check_seconds(seconds, "dop.sleep", 2)
   loop.timer(seconds, function() resume(thread) end)
   coroutine.yield()
 end
@@ -117,6 +118,7 @@ end
 -- everything was received. A lost socket is waited out. One coroutine at a time may wait on a node.
 function co.receive(node, timeout)
   local thread = check_inside("node:receive")
+  if timeout ~= nil then loop.check_seconds(timeout, "node:receive", 2) end
   local inbox = inbox_of(node)
   if inbox.waiting then error("another coroutine waits for this node's messages", 2) end
   inbox.reader = thread

@@ -11,7 +11,12 @@ local emitter = {}
 local wrappers = setmetatable({}, { __mode = "kv" })
 
 local function unknown(event)
-  return ("no such event: %s"):format(type(event) == "string" and ("%q"):format(event) or type(event))
+  if type(event) == "function" then return "no such event: a function; write object:on(...), with a colon" end
+  local names = {}
+  for name in pairs(core.events) do names[#names + 1] = name end
+  table.sort(names)
+  return ("no such event: %s (there are %s)"):format(
+    type(event) == "string" and ("%q"):format(event) or type(event), table.concat(names, ", "))
 end
 
 --- Raises for an event that does not exist and for what is no function, at that level.

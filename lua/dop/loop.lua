@@ -52,7 +52,11 @@ function loop.get() return host.get() end
 --- Runs until nothing is left that could happen, or dop.stop(). Returns true, or nil, "interrupted",
 -- "INTERRUPTED" on the first Ctrl-C. Raises when it runs already.
 function loop.run()
-  return host.get():run()
+  local driver = host.get()
+  if host == real and driver:running() then
+    error("the loop runs already: dop.run was called from a handler", 2)
+  end
+  return driver:run()
 end
 
 --- Makes dop.run() return once the current handlers have returned. What is open stays open.
@@ -60,9 +64,18 @@ function loop.stop()
   host.stop()
 end
 
+--- Raises for what is no time to wait, at that level above the caller.
+function loop.check_seconds(seconds, what, level)
+  if type(seconds) == "number" and seconds >= 0 and seconds <= 1e9 then return end
+  local got = type(seconds) == "number" and ("%.14g"):format(seconds) or type(seconds)
+  error(("%s: seconds from 0 to 1e9 expected, got %s"):format(what, got), level + 1)
+end
+
 --- Calls fn once, after `seconds`. Returns a timer with :stop(), which tells whether it was still to
 -- come.
 function loop.timer(seconds, fn)
+  loop.check_seconds(seconds, "dop.timer", 2)
+  if type(fn) ~= "function" then error(("dop.timer: a function expected, got %s"):format(type(fn)), 2) end
   return host.get():timer(seconds, fn)
 end
 

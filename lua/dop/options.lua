@@ -17,10 +17,13 @@ end
 -- out of range.
 function options.check(given, known, where)
   if type(given) ~= "table" then
-    error(("%s: a table of options expected, got %s"):format(where, type(given)), 3)
+    error(("%s: a table of options expected, as in { url = ... }, got %s"):format(where, type(given)), 3)
   end
   for name, value in pairs(given) do
     local kind = known[name]
+    if name == 1 then
+      error(("%s has no option without a name: write url = ..., not the URL alone"):format(where), 3)
+    end
     if not kind and not limits[name] then
       error(("%s has no option %q"):format(where, tostring(name)), 3)
     end

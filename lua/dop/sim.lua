@@ -15,9 +15,9 @@ World.__index = World
 
 -- Raises at the line of whoever called the function that checks, or `above` it.
 local function check_number(value, what, least, most, above)
-  if type(value) ~= "number" or not (value >= least and value <= most) then
-    error(("%s: a number from %s to %s expected, got %s"):format(what, least, most, tostring(value)), 3 + (above or 0))
-  end
+  if type(value) == "number" and value >= least and value <= most then return end
+  local got = type(value) == "number" and ("%.16g"):format(value) or type(value)
+  error(("%s: a number from %.16g to %.16g expected, got %s"):format(what, least, most, got), 3 + (above or 0))
 end
 
 -- In this order: the same seed picks the same ones whatever pairs() does.
@@ -320,8 +320,10 @@ function sim.try(options)
     error("sim.try: a table of options with a function in it expected", 2)
   end
   for name, value in pairs(options) do
-    if name ~= 1 and type(value) ~= try_options[name] then
-      error(("sim.try: option %q is none, or no %s"):format(tostring(name), try_options[name] or "option"), 2)
+    local kind = try_options[name]
+    if name ~= 1 and not kind then error(("sim.try has no option %q"):format(tostring(name)), 2) end
+    if name ~= 1 and type(value) ~= kind then
+      error(("sim.try: option %q: a %s expected, got %s"):format(name, kind, type(value)), 2)
     end
   end
   local seeds, seconds = options.seeds or { 1, 100 }, options.seconds or 60

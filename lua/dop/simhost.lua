@@ -145,7 +145,7 @@ for _, what in ipairs { "step", "pollfd", "timeout" } do driver[what] = refuse(w
 
 function driver:run()
   if wait_for_stop(self.host) then return true end
-  error("a world runs already: dop.run waits in a program of world:process only", 3)
+  error("a world runs already: dop.run waits in a program of world:process only", 2)
 end
 
 function driver:stop() stop(self.host) end

@@ -22,7 +22,10 @@ local function parse_ws(text, rest)
     host, port = authority:match("^([%w%-._]+)(.*)$")
     shown = host
   end
-  if not host then return bad(text, "a host is missing (as in ws://127.0.0.1:4444/dop)") end
+  if not host then return bad(text, "there is no host in it (as in ws://127.0.0.1:4444/dop)") end
+  if port ~= "" and port:sub(1, 1) ~= ":" then
+    return bad(text, ("%q is no host: a name in ASCII, an IPv4 address or [an IPv6 address]"):format(authority))
+  end
   if port == "" then port = ":80" end
   local number = tonumber(port:match("^:(%d+)$"))
   if not number or number > 65535 then
@@ -66,7 +69,8 @@ function url.parse(text)
     if rest == "" or rest:find("%c") then return bad(text, "local: is followed by a name") end
     return { scheme = "local", name = rest }
   end
-  return bad(text, ("the scheme %q is not one of ws, ws+unix, local"):format(scheme))
+  if scheme == "wss" then return bad(text, "there is no TLS here; a proxy can end it, and speak ws: to us") end
+  return bad(text, ("the scheme %q is not one of ws, ws+unix, local (as in ws://127.0.0.1:4444/dop)"):format(scheme))
 end
 
 --- The URL under which a listener can be reached that took the port `port`.

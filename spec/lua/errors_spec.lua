@@ -47,7 +47,7 @@ describe("an option that is wrong raises, and the message names it", function()
   it("when no such option exists", function()
     raises(dop.listen, { url = "local:x", resume_windw = 1 }, "dop.listen has no option", '"resume_windw"')
     raises(dop.connect, { url = "local:x", Url = 1 }, "dop.connect has no option", '"Url"')
-    raises(dop.connect, { url = "local:x", "ws://127.0.0.1" }, "no option", '"1"')
+    raises(dop.connect, { url = "local:x", "ws://127.0.0.1" }, "no option without a name")
     raises(dop.connect, { url = "local:x", authorize = print }, '"authorize"')
     raises(dop.connect, { url = "local:x", mode = 384 }, '"mode"')
     raises(dop.listen, { url = "local:x", retry = print }, '"retry"')
@@ -521,9 +521,51 @@ describe("methods and properties", function()
     end
     assert.error_matches(function() node:drop(true) end, "table expected")
     assert.error_matches(function() node.status = "OPEN" end, "data")
-    assert.has_error(function() client.node = nil end)
+    assert.error_matches(function() client.node = nil end, "nothing can be set on a transport")
     assert.equal("CONNECTED", node.status)
     assert.is_false(getmetatable(node))
+  end)
+
+  it("name the line of the caller, whichever layer found out", function()
+    local _, client = real.pair()
+    local mistakes = {
+      function() client:send(nil) end,
+      function() client:send("x", "txt") end,
+      function() client.send("x") end,
+      function() client:on("conect", print) end,
+      function() client.on("connect", print) end,
+      function() client.node:send(nil) end,
+      function() client.node = nil end,
+      function() dop.timer(print, 1) end,
+      function() dop.timer(-1, print) end,
+      function() dop.timer(1) end,
+      function() dop.backoff(3) end,
+      function() dop.backoff { first = -1 } end,
+      function() dop.sleep(1) end,
+      function() dop.connect("ws://127.0.0.1/") end,
+    }
+    local asked = false
+    dop.go(function()
+      mistakes[#mistakes + 1] = function() dop.sleep("x") end
+      mistakes[#mistakes + 1] = function() client.node:receive(-1) end
+      for i = #mistakes - 1, #mistakes do
+        local _, why = pcall(mistakes[i])
+        assert.truthy(tostring(why):find("errors_spec.lua:", 1, true), why)
+      end
+      asked = true
+    end)
+    assert.is_true(asked)
+    local nested
+    dop.timer(0, function()
+      nested = select(2, pcall(function() dop.run() end))
+      dop.stop()
+    end)
+    dop.run()
+    assert.truthy(tostring(nested):find("^[^:]*errors_spec.lua:%d+: the loop runs already"), nested)
+    for i, mistake in ipairs(mistakes) do
+      local _, why = pcall(mistake)
+      assert.truthy(tostring(why):find("^[^:]*errors_spec.lua:%d+: "), i .. ": " .. tostring(why))
+    end
   end)
 
   it("of timers raise for times and functions that are none", function()
