@@ -489,8 +489,10 @@ int dop_node_drop(struct dop_node *n, int reset) {
   struct dop_socket *s = n->socket;
   if (!s) return -1;
   dop_socket_ref(s);
-  dop_node_lost(s, 0, "DROPPED", "dropped by this end");
+  /* Dropped first: a client that ends with this would say goodbye on every socket without a node.
+   */
   s->ops->drop(s, reset);
+  dop_node_lost(s, 0, "DROPPED", "dropped by this end");
   dop_socket_unref(s);
   return 0;
 }

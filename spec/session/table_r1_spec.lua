@@ -241,6 +241,12 @@ local inputs = {
   ["gone-impossible"] = gives "^x4",
 }
 
+-- For as long as a ping and its answer may take.
+local function silence(c)
+  c.w:wait(20)
+  c.w:wait(10)
+end
+
 local function close_code(code)
   return function(c) c.p:give(frames.u16(code), frames.CLOSE) end
 end
@@ -456,6 +462,7 @@ cell("S-LIVE-send", "CONNECTED", { "queued" }, {}, accepted)
 cell("S-LIVE-disconnect", "CONNECTED", { "^d2" }, {}, accepted)
 cell("S-LIVE-drop", "RECONNECTING", {}, { "close -", "reconnecting" }, accepted)
 cell("S-LIVE-lost", "RECONNECTING", {}, { "close 1006", "reconnecting" })
+cell("S-LIVE-late", "RECONNECTING", { "^a2", "PING" }, { "close 1006", "reconnecting" }, { input = silence })
 for name, code in pairs { frame = 1002, kind = 1003, utf = 1007, size = 1009, count = 4400 } do
   cell("S-LIVE-fatal-" .. name, "DISCONNECTED", { code }, { "close " .. code, local_end "protocol" },
     { input = close_code(code), after = unknown_server })
@@ -577,10 +584,12 @@ cell("C-LIVE-send", "CONNECTED", { "queued" }, {}, accepted)
 cell("C-LIVE-disconnect", "CONNECTED", { "^d2" }, {}, accepted)
 cell("C-LIVE-drop", "RECONNECTING", {}, { "close -", "reconnecting" }, { asks = true, after = result(true) })
 cell("C-LIVE-lost", "RECONNECTING", {}, { "close 1006", "reconnecting" }, asks)
+cell("C-LIVE-late", "RECONNECTING", { "^a2", "PING" }, { "close 1006", "reconnecting" },
+  { input = silence, asks = true })
 cell("C-LIVE-fatal", "DISCONNECTED", { 1007 }, { "close 1007", local_end "protocol" },
   { input = close_code(1007), asks = true, after = both(unknown_client, fresh_node "OPEN") })
 cell("C-LIVE-taken", "DISCONNECTED", { 4001 }, { "close 4001", local_end "taken" },
-  { input = close_code(4001), after = function(c) assert.is_true(c.w.client.closed) end })
+  { input = close_code(4001), after = both(unknown_client, function(c) assert.is_true(c.w.client.closed) end) })
 cell("C-LIVE-closed", "RECONNECTING", { 1001 }, { "close 1001", "reconnecting" },
   { input = close_code(1001), asks = true })
 cell("C-LIVE-shut", "CONNECTED", { "^d2" }, {}, {
@@ -594,8 +603,9 @@ cell("C-LIVE-shut", "CONNECTED", { "^d2" }, {}, {
 --- Client, closing --------------------------------------------------------------------------------
 each("C-ENDING", "data binary literal ack", "CONNECTED", {}, {})
 cell("C-ENDING-end", "DISCONNECTED", { 1000 }, { "close 1000", local_end "local" }, { after = back("c3 undelivered") })
-each("C-ENDING", "ack-high mark", "DISCONNECTED", { 4400 }, { "close 4400", local_end "local" },
-  { after = unknown_client })
+each("C-ENDING", "ack-high end-high mark limits", "DISCONNECTED", { 4400 },
+  { "close 4400", local_end "local" }, { after = unknown_client })
+cell("C-ENDING-ownT", "DISCONNECTED", { 1000 }, { "close 1000", local_end "peer" }, { after = unknown_client })
 cell("C-ENDING-late", "DISCONNECTED", { 1000 }, { "close 1000", local_end "local" }, {
   input = function(c) c.w:wait(5) end,
   after = unknown_client,
@@ -603,6 +613,9 @@ cell("C-ENDING-late", "DISCONNECTED", { 1000 }, { "close 1000", local_end "local
 cell("C-ENDING-lost", "DISCONNECTED", {}, { "close 1006", local_end "local" }, { after = unknown_client })
 cell("C-ENDING-send", "CONNECTED", {}, {}, closed)
 cell("C-ENDING-disconnect", "CONNECTED", {}, {}, closed)
+cell("C-ENDING-drop", "DISCONNECTED", {}, { "close -", local_end "local" },
+  { after = both(result(true), unknown_client) })
+cell("C-ENDING-shut", "CONNECTED", {}, {})
 
 --- Client, RECONNECTING ---------------------------------------------------------------------------
 cell("C-AWAY-open", "RECONNECTING", function(c) return { c.token .. " r 1 2" } end, { "open" }, {
