@@ -5,6 +5,7 @@
 
 #include "bind/check.h"
 #include "bind/objects.h"
+#include "session/lossless.h"
 
 struct dop_node_box *dop_push_node(lua_State *L, struct dop_node *n) {
   if (n->app) {
@@ -97,6 +98,11 @@ static int not_sent(lua_State *L, struct dop_node *n, enum dop_sent sent, size_t
                     (int)n->queue.count, (int)dop_queue_size(&n->queue), (int)l->queue_messages,
                     (int)l->queue_bytes);
   case DOP_SEND_TOOLARGE:
+    if (n->account && !n->account->peer.max_message)
+      return dop_fail(L, "TOOLARGE",
+                      "a message of %d bytes is above %d bytes, the most until the peer has said "
+                      "what it takes",
+                      (int)len, (int)dop_node_max_message(n));
     return dop_fail(L, "TOOLARGE", "a message of %d bytes is above max_message%s, %d bytes",
                     (int)len, n->account ? " of the peer" : "", (int)dop_node_max_message(n));
   case DOP_SEND_RESERVED:
