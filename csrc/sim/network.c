@@ -138,16 +138,6 @@ void dop_sim_swallow(struct dop_sim_conn *c, int up, int down) {
   }
 }
 
-static int pipe_busy(const struct dop_sim_pipe *p, const struct dop_link *reader) {
-  return reader && !p->closed && (p->bytes.len || (p->ended && !p->swallowed));
-}
-
-int dop_sim_busy(const struct dop_sim_net *net) {
-  for (const struct dop_sim_conn *c = net->conns; c; c = c->next)
-    if (pipe_busy(&c->up, c->server) || pipe_busy(&c->down, c->client)) return 1;
-  return 0;
-}
-
 void dop_sim_reap(struct dop_sim_net *net) {
   for (struct dop_sim_conn **p = &net->conns, *c; (c = *p);) {
     if (c->client || c->server) {

@@ -72,9 +72,6 @@ void dop_sim_swallow(struct dop_sim_conn *c, int up, int down);
 /* Forgets the connections that both ends have let go of. */
 void dop_sim_reap(struct dop_sim_net *net);
 
-/* Whether any connection still has bytes that can be carried. */
-int dop_sim_busy(const struct dop_sim_net *net);
-
 /* Every connection is cut; everything is freed. */
 void dop_sim_dispose(struct dop_sim_net *net);
 
