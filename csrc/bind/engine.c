@@ -177,7 +177,7 @@ static const luaL_Reg engine_methods[] = {{"advance", engine_advance},
                                           {NULL, NULL}};
 
 void dop_engine_register(lua_State *L) {
-  dop_new_type(L, DOP_ENGINE_TYPE, engine_meta, engine_methods, NULL, NULL);
+  dop_new_type(L, DOP_ENGINE_TYPE, engine_meta, engine_methods, NULL);
   lua_pushcfunction(L, engine_new);
   lua_setfield(L, -2, "engine");
   lua_pushcfunction(L, generator_new);

@@ -213,6 +213,6 @@ static const luaL_Reg link_methods[] = {{"feed", link_feed},
 
 void dop_link_register(lua_State *L) {
   static const luaL_Reg functions[] = {{"accept", link_accept}, {"dial", link_dial}, {NULL, NULL}};
-  dop_new_type(L, DOP_LINK_TYPE, link_meta, link_methods, NULL, NULL);
+  dop_new_type(L, DOP_LINK_TYPE, link_meta, link_methods, NULL);
   luaL_setfuncs(L, functions, 0);
 }

@@ -213,7 +213,7 @@ static const luaL_Reg network_methods[] = {{"call", network_call},
                                            {NULL, NULL}};
 
 void dop_network_register(lua_State *L) {
-  dop_new_type(L, DOP_NETWORK_TYPE, network_meta, network_methods, NULL, NULL);
+  dop_new_type(L, DOP_NETWORK_TYPE, network_meta, network_methods, NULL);
   lua_pushcfunction(L, network_new);
   lua_setfield(L, -2, "network");
 }

@@ -320,7 +320,7 @@ static const luaL_Reg node_getters[] = {{"principal", get_principal},
                                         {NULL, NULL}};
 
 void dop_node_register(lua_State *L) {
-  dop_new_type(L, DOP_NODE_TYPE, node_meta, node_methods, node_getters, NULL);
+  dop_new_type(L, DOP_NODE_TYPE, node_meta, node_methods, node_getters);
   lua_pushcfunction(L, node_hold);
   lua_setfield(L, -2, "hold");
   lua_pushcfunction(L, node_release);

@@ -61,9 +61,9 @@ struct dop_transport_box *dop_check_transport(lua_State *L, int arg);
 struct dop_node *dop_check_node(lua_State *L, int arg);
 
 /* Creates a type: its metatable, `methods`, and the getters of its properties. An object is asked
- * for a method first, then a getter, then its user values when `values` is set. Idempotent. */
+ * for a method first, then a getter. Idempotent. */
 void dop_new_type(lua_State *L, const char *name, const luaL_Reg *meta, const luaL_Reg *methods,
-                  const luaL_Reg *getters, lua_CFunction fallback);
+                  const luaL_Reg *getters);
 
 void dop_transport_register(lua_State *L);
 void dop_node_register(lua_State *L);

@@ -66,5 +66,5 @@ static const luaL_Reg token_meta[] = {{"__gc", token_gc},
 static const luaL_Reg token_methods[] = {{"reveal", token_reveal}, {NULL, NULL}};
 
 void dop_token_register(lua_State *L) {
-  dop_new_type(L, DOP_TOKEN_TYPE, token_meta, token_methods, NULL, NULL);
+  dop_new_type(L, DOP_TOKEN_TYPE, token_meta, token_methods, NULL);
 }

@@ -265,11 +265,9 @@ static int get_node(lua_State *L) {
   return 1;
 }
 
-/* What lua/ keeps with a transport: url. */
-static int get_value(lua_State *L) {
+static int get_url(lua_State *L) {
   dop_get_values(L, 1);
-  lua_pushvalue(L, 2);
-  lua_rawget(L, -2);
+  lua_getfield(L, -1, "url");
   return 1;
 }
 
@@ -287,13 +285,12 @@ static const luaL_Reg transport_methods[] = {{"end_sessions", transport_end_sess
                                              {"stats", transport_stats},
                                              {NULL, NULL}};
 static const luaL_Reg transport_getters[] = {
-    {"closed", get_closed}, {"role", get_role}, {"node", get_node}, {NULL, NULL}};
+    {"closed", get_closed}, {"role", get_role}, {"node", get_node}, {"url", get_url}, {NULL, NULL}};
 
 void dop_transport_register(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"transport", transport_new}, {"configure", transport_configure}, {"values", object_values},
       {"inproc", inproc_connect},   {"kill", transport_kill},           {NULL, NULL}};
-  dop_new_type(L, DOP_TRANSPORT_TYPE, transport_meta, transport_methods, transport_getters,
-               get_value);
+  dop_new_type(L, DOP_TRANSPORT_TYPE, transport_meta, transport_methods, transport_getters);
   luaL_setfuncs(L, functions, 0);
 }

@@ -4,7 +4,7 @@
 
 #include "bind/objects.h"
 
-/* Upvalues: methods, getters, fallback (a function or nil). */
+/* Upvalues: methods, getters. */
 static int type_index(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_rawget(L, lua_upvalueindex(1));
@@ -12,14 +12,13 @@ static int type_index(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_rawget(L, lua_upvalueindex(2));
   lua_CFunction get = lua_tocfunction(L, -1);
-  if (!get) get = lua_tocfunction(L, lua_upvalueindex(3));
   if (!get) return 0;
   lua_settop(L, 2);
   return get(L);
 }
 
 void dop_new_type(lua_State *L, const char *name, const luaL_Reg *meta, const luaL_Reg *methods,
-                  const luaL_Reg *getters, lua_CFunction fallback) {
+                  const luaL_Reg *getters) {
   static const luaL_Reg none[] = {{NULL, NULL}};
   if (!luaL_newmetatable(L, name)) {
     lua_pop(L, 1); /* another luaopen was here: its objects live on with their metatable */
@@ -32,11 +31,7 @@ void dop_new_type(lua_State *L, const char *name, const luaL_Reg *meta, const lu
   lua_setfield(L, -3, "methods"); /* lua/ adds those that are written in Lua */
   lua_newtable(L);
   luaL_setfuncs(L, getters ? getters : none, 0);
-  if (fallback)
-    lua_pushcfunction(L, fallback);
-  else
-    lua_pushnil(L);
-  lua_pushcclosure(L, type_index, 3);
+  lua_pushcclosure(L, type_index, 2);
   lua_setfield(L, -2, "__index");
   lua_pushstring(L, name);
   lua_setfield(L, -2, "__name");

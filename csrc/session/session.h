@@ -9,7 +9,7 @@
  *   r1         the grammar of the lossless dialect
  *   lossless   a session's account: counting, acknowledging, writing again
  *   tombs      what is remembered of lossless sessions that are over
- *   node       one end of a session: the protocol
+ *   node       one end of a session: the protocol; its parts are dialogue, claim, principal, resume
  */
 #ifndef DOP_SESSION_H
 #define DOP_SESSION_H

@@ -545,6 +545,7 @@ describe("methods and properties", function()
     assert.error_matches(function() node:drop(true) end, "table expected")
     assert.error_matches(function() node.status = "OPEN" end, "data")
     assert.error_matches(function() client.node = nil end, "nothing can be set on a transport")
+    for _, name in ipairs { "state", "host", "headers", "cancel" } do assert.is_nil(client[name]) end
     assert.equal("CONNECTED", node.status)
     assert.is_false(getmetatable(node))
   end)
