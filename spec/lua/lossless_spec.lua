@@ -157,3 +157,28 @@ describe("a principal", function()
     end)
   end
 end)
+
+describe("a message above 65,536 bytes", function()
+  it("is refused as TOOLARGE above 65,536 bytes until the peer has said what it takes", function()
+    local client = real.connect(real.listen())
+    local why, code
+    client:on("connect", function(node)
+      why, code = select(2, node:send(("x"):rep(65537)))
+    end)
+    real.wait("the refusal", function() return why end)
+    assert.equal("TOOLARGE", code)
+    assert.truthy(why:find("65537 bytes is above 65536 bytes, the most until the peer has said", 1, true), why)
+    real.wait("the limit", function() return client:send(("x"):rep(65537)) end)
+  end)
+
+  it("that was accepted while OPEN ends the session when the peer does not take it, and comes back", function()
+    local client = real.connect(real.listen { max_message = 70000 })
+    local log = real.record(client, { "disconnect" })
+    for _, size in ipairs { 70001, 1 } do assert.is_true(client:send(("x"):rep(size))) end
+    real.wait("the end", function() return log:count "disconnect" == 1 end)
+    assert.equal("protocol", log[1][1])
+    local back = {}
+    for i, entry in ipairs(log[1][2]) do back[i] = #entry.message .. " " .. entry.fate end
+    assert.same({ "70001 unsent", "1 unsent" }, back)
+  end)
+end)
