@@ -66,8 +66,10 @@ static void serve(struct dop_sim_net *net, struct dop_sim_conn *c, struct dop_li
   size_t len;
   while (!l->dead && (bytes = dop_link_output(l, &len))) {
     if (net->tap) net->tap(net->ctx, c, l == c->client, bytes, len);
-    if (!out->swallowed && !out->closed && !out->shut) dop_bytes_append(&out->bytes, bytes, len);
-    dop_link_sent(l, len);
+    if (!out->swallowed && !out->closed && !out->shut && dop_bytes_append(&out->bytes, bytes, len))
+      dop_link_lost(l, "ENOMEM", "no memory for bytes on their way"); /* no gap in a stream */
+    else
+      dop_link_sent(l, len);
   }
   if (l->reset) { /* a reset overtakes what was written */
     dop_bytes_dispose(&out->bytes);

@@ -193,6 +193,34 @@ describe("a world", function()
     assert.same({ "1", "2", "3", "4" }, heard)
   end)
 
+  it("has no memory for bytes: a connection ends, and no stream has a gap", function()
+    local function talk(n)
+      local world, heard, said = sim.new { trace = false }, {}, 0
+      local client
+      world:run(1, function()
+        local server = dop.listen { url = URL, lossless = true }
+        server:on("message", function(_, message) heard[#heard + 1] = tonumber(message) end)
+        client = dop.connect { url = URL, lossless = true }
+      end)
+      local count = core.allocations(function()
+        world:run(1, function()
+          for i = 1, 5 do
+            dop.timer(i / 10, function() if client:send(tostring(said + 1)) then said = said + 1 end end)
+          end
+        end)
+      end, n)
+      world:run(10)
+      return count, heard, said
+    end
+    local most, heard = talk(0)
+    assert.same({ 1, 2, 3, 4, 5 }, heard)
+    for n = 1, most do
+      local _, some, said = talk(n)
+      for i, number in ipairs(some) do assert.equal(i, number, "without the memory of request " .. n) end
+      assert.truthy(said >= #some)
+    end
+  end)
+
   it("keeps its local: names to itself, and its clock goes on whatever answers what", function()
     local world, other = sim.new(), sim.new()
     local count = 0
