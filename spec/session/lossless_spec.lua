@@ -510,6 +510,18 @@ describe("a paused node", function()
     w:turn()
     assert.equal(100, #w.heard.server)
   end)
+
+  it("that keeps no more aside hears the answer to its end, paused again or not", function()
+    local w, s, c = connected { queue_bytes = 10, max_message = 10 }
+    w.node:pause()
+    for _ = 1, 10 do w.client.node:send("0123456789") end
+    flow(s, c)
+    w.node:send("one")
+    w.node:disconnect()
+    w.node:pause()
+    flow(s, c)
+    assert.same({ "local", {} }, { end_of(w, "server") })
+  end)
 end)
 
 describe("a server that closes", function()
