@@ -344,7 +344,8 @@ DOP_SELDOM void dop_lossless_exhaust(struct dop_node *n) {
   dop_node_ref(n);
   dop_node_part(n->socket, 1000, "EXHAUSTED", "no number is left for a message or an attempt");
   dop_node_end(n, 1000, "exhausted");
-  if (t->role == DOP_CLIENT && dop_transport_begin(t)) dop_transport_finish(t);
+  if (t->role == DOP_CLIENT && (n->account->ended || dop_transport_begin(t)))
+    dop_transport_finish(t);
   dop_node_unref(n);
 }
 
@@ -405,10 +406,10 @@ void dop_lossless_end(struct dop_node *n, const char *why) {
     dop_node_unref(n);
     return;
   }
+  a->ended = 1; /* also when writing what is queued costs the session: no other follows then */
   if (dop_lossless_pump(n, 1) == 0) {
     a->closing = 1;
     a->end_why = why;
-    a->ended = 1;
     dop_lossless_forget_parked(n);
     n->socket->ops->pause(n->socket, 0); /* or the answer would not be heard */
     dop_timers_disarm(&engine(n)->timers, &a->timer);

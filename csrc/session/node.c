@@ -237,13 +237,13 @@ static void detach(struct dop_node *n, const char *why) {
 }
 
 /* A lossless session that cannot go on: what the peer did not settle is unknown. A client goes on
- * dialling with a new node, unless another holder took the session. */
+ * dialling with a new node, unless another holder took the session or the application ended it. */
 static void lose_session(struct dop_node *n, unsigned code) {
   struct dop_transport *t = n->transport;
-  int closing = n->account->closing, taken = code == 4001;
+  int closing = n->account->closing, taken = code == 4001, ended = n->account->ended;
   dop_node_end(n, code, closing ? n->account->end_why : taken ? "taken" : "protocol");
   if (t->role != DOP_CLIENT) return;
-  if (closing || taken)
+  if (ended || taken)
     dop_transport_finish(t);
   else if (dop_transport_begin(t))
     dop_transport_finish(t);

@@ -294,8 +294,8 @@ fault(9, "end-overtakes-parked", lossless,
   [[    if (0) {]])
 fault(9, "parked-end-forgotten", lossless, [[      a->settled = 1;    /* whatever happens now */
 ]], "")
-fault(9, "parked-delivered-after-end", lossless, [[    a->ended = 1;
-    dop_lossless_forget_parked(n);]], [[    a->ended = 1;]])
+fault(9, "parked-delivered-after-end", lossless, [[    a->end_why = why;
+    dop_lossless_forget_parked(n);]], [[    a->end_why = why;]])
 fault(9, "end-by-application-ignored", resume, [[  if (r->by_application) {]], [[  if (0) {]])
 fault(9, "end-by-application-not-told", resume, [[n->principal, a->received, a->ended);]],
   [[n->principal, a->received, 0);]])

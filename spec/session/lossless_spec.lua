@@ -316,6 +316,24 @@ describe("an end that comes while its hearer is paused", function()
   end)
 end)
 
+describe("an end that meets a message above the peer's limit", function()
+  it("ends the client, too, though the session is over for another reason", function()
+    local w = world { max_message = 70000 }
+    for _, size in ipairs { 60000, 60000, 100000 } do w.client.node:send(("x"):rep(size)) end
+    local s, c = w:join()
+    s:give(c:take())
+    c:give(s:take())
+    s:give(c:take())
+    -- From here on nothing leaves the client: the message that is too long waits behind the others.
+    c:give(s:take())
+    c:give(s:take())
+    w.client.node:disconnect()
+    w:turn()
+    assert.equal("protocol", (end_of(w, "client")))
+    assert.same({ true, "DISCONNECTED" }, { w.client.closed, w.client.node.status })
+  end)
+end)
+
 describe("nothing follows an end", function()
   local function after_end(seen, who)
     local found, behind = false, {}
