@@ -112,7 +112,8 @@ enum dop_sent {
 /* Accepts a message, to be written as soon as the node is CONNECTED, in order. Copies `data`. */
 enum dop_sent dop_node_send(struct dop_node *n, enum dop_kind kind, const char *data, size_t len);
 
-/* The formal end: the peer hears it if it can. 0, or -1 when the node is DISCONNECTED already. */
+/* The formal end: the peer hears it if it can. 0, or -1 when the node is DISCONNECTED already, or
+ * on its way there. */
 int dop_node_disconnect(struct dop_node *n, unsigned code, const char *why);
 
 /* Loses the socket and keeps the session. 0, or -1 when there is no socket. */

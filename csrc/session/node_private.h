@@ -1,5 +1,6 @@
-/* What the three files of the node share: node.c (its life), dialogue.c (the protocol's messages),
- * claim.c (two sockets for one session). Not for anybody else. */
+/* What the files of the node share: node.c (its life), dialogue.c (the protocol's messages),
+ * claim.c (two sockets for one session), principal.c (whose it is), and for lossless sessions
+ * lossless.c and resume.c. Not for anybody else. */
 #ifndef DOP_SESSION_NODE_PRIVATE_H
 #define DOP_SESSION_NODE_PRIVATE_H
 
