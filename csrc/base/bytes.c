@@ -62,6 +62,16 @@ void dop_bytes_trim(struct dop_bytes *b) {
   b->cap = b->len;
 }
 
+void dop_bytes_leave(struct dop_bytes *b, struct dop_bytes *spare, uint32_t most) {
+  if (spare->data != NULL || b->cap > most) {
+    dop_bytes_dispose(b);
+    return;
+  }
+  *spare = *b;
+  spare->len = 0;
+  *b = (struct dop_bytes){0};
+}
+
 void dop_bytes_dispose(struct dop_bytes *b) {
   dop_free(b->data);
   b->data = NULL;

@@ -35,6 +35,16 @@ void dop_bytes_consume(struct dop_bytes *b, size_t n);
 /* Gives back the room behind the last byte, as far as the allocator can. */
 void dop_bytes_trim(struct dop_bytes *b);
 
+/* One block for many that are empty most of the time: whoever begins without a block takes the
+ * spare one, if there is one; whoever is done with all that it holds leaves its block there, unless
+ * there is one already or it is above `most` bytes, when it goes back to the system. */
+static inline void dop_bytes_borrow(struct dop_bytes *b, struct dop_bytes *spare) {
+  if (b->data || !spare->data) return;
+  *b = *spare;
+  *spare = (struct dop_bytes){0};
+}
+void dop_bytes_leave(struct dop_bytes *b, struct dop_bytes *spare, uint32_t most);
+
 /* Gives the block back; the value is then empty and usable. */
 void dop_bytes_dispose(struct dop_bytes *b);
 

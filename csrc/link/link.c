@@ -24,24 +24,9 @@ static const struct dop_limits *limits(const struct dop_link *l) {
 /* --- buffers --- */
 
 struct dop_bytes *dop_link_out(struct dop_link *l) {
-  struct dop_engine *e = engine(l);
-  if (!l->out.data && e->spare.data) {
-    l->out = e->spare;
-    memset(&e->spare, 0, sizeof e->spare);
-  }
+  dop_bytes_borrow(&l->out, &engine(l)->spare); /* an idle link holds no block */
   dop_socket_mark_dirty(&l->socket);
   return &l->out;
-}
-
-/* The block that just became empty serves the next link of this loop: an idle one holds none. */
-static void give_back(struct dop_engine *e, struct dop_bytes *b) {
-  if (e->spare.data || b->cap > SPARE_MAX) {
-    dop_bytes_dispose(b);
-    return;
-  }
-  e->spare = *b;
-  e->spare.len = 0;
-  memset(b, 0, sizeof *b);
 }
 
 const char *dop_link_output(const struct dop_link *l, size_t *len) {
@@ -53,7 +38,7 @@ void dop_link_sent(struct dop_link *l, size_t n) {
   l->out_at += (uint32_t)n;
   if (l->out_at == l->out.len) {
     l->out_at = 0;
-    give_back(engine(l), &l->out);
+    dop_bytes_leave(&l->out, &engine(l)->spare, SPARE_MAX);
   }
   dop_node_writable(&l->socket);
 }

@@ -79,18 +79,8 @@ void dop_queue_drop(struct dop_queue *q, uint64_t n, struct dop_bytes *spare) {
     while (n--) skip(q);
     return;
   }
-  if (!spare->data && q->bytes.cap <= SPARE_MAX) {
-    *spare = q->bytes;
-    spare->len = 0;
-    memset(&q->bytes, 0, sizeof q->bytes);
-  }
-  dop_queue_dispose(q);
-}
-
-void dop_queue_borrow(struct dop_queue *q, struct dop_bytes *spare) {
-  if (q->bytes.data || !spare->data) return;
-  q->bytes = *spare;
-  memset(spare, 0, sizeof *spare);
+  dop_bytes_leave(&q->bytes, spare, SPARE_MAX);
+  memset(q, 0, sizeof *q);
 }
 
 void dop_queue_move(struct dop_queue *q, struct dop_queue *to) {

@@ -1,7 +1,7 @@
 /* A queue of whole messages in one growable block: what a session has accepted, and is not done
  * with.
  *
- * Owns its block; an empty queue holds none. Records lie one behind the other, so that a long
+ * Owns its block; a queue that was emptied holds none. Records lie one behind the other, so that a long
  * queue costs one allocation now and then, not one a message. A cursor parts what was written on
  * the current socket, and may have to be written again, from what was not: in plain DOP nothing is
  * before it.
@@ -73,7 +73,9 @@ void dop_queue_pop(struct dop_queue *q);
 void dop_queue_drop(struct dop_queue *q, uint64_t n, struct dop_bytes *spare);
 
 /* Lets a queue without a block begin with the spare one. */
-void dop_queue_borrow(struct dop_queue *q, struct dop_bytes *spare);
+static inline void dop_queue_borrow(struct dop_queue *q, struct dop_bytes *spare) {
+  dop_bytes_borrow(&q->bytes, spare);
+}
 
 /* Moves everything to `to`, which must be empty. */
 void dop_queue_move(struct dop_queue *q, struct dop_queue *to);
