@@ -1,10 +1,10 @@
 /* A queue of whole messages in one growable block: what a session has accepted, and is not done
  * with.
  *
- * Owns its block; a queue that was emptied holds none. Records lie one behind the other, so that a long
- * queue costs one allocation now and then, not one a message. A cursor parts what was written on
- * the current socket, and may have to be written again, from what was not: in plain DOP nothing is
- * before it.
+ * Owns its block; a queue that was emptied holds none. Records lie one behind the other, so that a
+ * long queue costs one allocation now and then, not one a message. A cursor parts what was written
+ * on the current socket, and may have to be written again, from what was not: in plain DOP nothing
+ * is before it.
  */
 #ifndef DOP_SESSION_QUEUE_H
 #define DOP_SESSION_QUEUE_H
