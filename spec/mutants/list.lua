@@ -212,7 +212,7 @@ fault(5, "answer-settles-nothing", resume, [[  if (r->n != a->attempt || dop_los
   [[  if (r->n != a->attempt) {]])
 fault(5, "others-before-answer-ignored", resume, [[  else
     dop_node_part(n->socket, 4400, "PROTOCOL", "neither an answer to the resumption nor the half");]], "")
-fault(5, "taken-and-dials-on", node, [[  if (ended || taken)]], [[  if (closing)]])
+fault(5, "taken-and-dials-on", node, [[  if (ended || taken)]], [[  if (ended)]])
 fault(5, "asks-with-what-was-told", resume, [[++a->attempt, a->received);]], [[++a->attempt, a->told);]])
 fault(5, "attempts-run-over", resume, [[  if (a->attempt == DOP_R1_MOST) {]], [[  if (0) {]])
 
@@ -251,7 +251,8 @@ fault(7, "malformed-is-4400", dialogue, [[n->account && client ? 4400 : 1008, "P
   [[n->socket->lossless ? 4400 : 1008, "PROTOCOL", why);]])
 fault(7, "violation-is-1008", lossless, [[  dop_node_part(n->socket, 4400, "PROTOCOL", why);]],
   [[  dop_node_part(n->socket, 1008, "PROTOCOL", why);]])
-fault(7, "client-gives-up-after-violation", node, [[  if (ended || taken)]], [[  if (closing || code)]])
+fault(7, "client-gives-up-after-violation", node, [[  if (ended || taken)]], [[  if (ended || code)]])
+fault(9, "disconnect-forgotten-in-the-pump", node, [[  if (ended || taken)]], [[  if (closing || taken)]])
 
 -- 8. Window and tombstones.
 fault(8, "window-half", node, [[t->engine->now + window)) {]], [[t->engine->now + window / 2)) {]])
