@@ -205,7 +205,7 @@ void dop_resume_hear(struct dop_node *newcomer, const struct dop_message *m, siz
     dop_node_end(holder, 4400, a->closing ? a->end_why : "protocol");
   } else if (a->closing) {
     a->settled = dop_lossless_settle(holder, h) == 0;
-    dop_node_end(holder, 4001, "local");
+    dop_node_end(holder, 4001, a->end_why);
     answer_gone(newcomer, m->data, len);
   } else {
     take_over(holder, newcomer, n, h);

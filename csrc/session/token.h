@@ -34,9 +34,10 @@ struct dop_token *dop_token_merge(const struct dop_token *a, const struct dop_to
 /* Whether these bytes may be a peer's half: `min` to DOP_HALF_MAX bytes of 0x21 to 0x7E. */
 int dop_token_half_ok(const char *text, size_t len, size_t min);
 
-/* Constant time in the contents; a different length is told at once. NULL equals nothing. */
+/* Whether these bytes are equal, in a time that does not depend on them. */
 int dop_token_same(const char *a, const char *b, size_t len);
 
+/* Constant time in the contents; a different length is told at once. NULL equals nothing. */
 static inline int dop_token_is(const struct dop_token *t, const char *text, size_t len) {
   return t && t->len == len && dop_token_same(t->text, text, len);
 }
