@@ -281,12 +281,25 @@ void hand_name(struct hand *h) {
   dop_token_free(t);
 }
 
-static struct hand *connect(struct hand *h, const char *limits) {
+/* Both halves, twice each: the session is CONNECTED. */
+static void confirm(struct hand *h) {
   HEARS(h, "half");
   hand_say(h, "half");
   HEARS(h, "half");
   hand_say(h, "half");
   hand_name(h);
+}
+
+struct hand *hand_opened(struct stage *w, const char *theirs) {
+  struct hand *h = hand_client(w);
+  confirm(h);
+  HEARS(h, theirs);
+  forget_log(w);
+  return h;
+}
+
+static struct hand *connect(struct hand *h, const char *limits) {
+  confirm(h);
   if (h->lossless) {
     HEARS(h, LIMITS);
     hand_say(h, "%s", limits);

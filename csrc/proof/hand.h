@@ -48,6 +48,9 @@ struct hand *hand_session(struct stage *w);
 struct hand *hand_session_of(struct stage *w, const char *principal);
 struct hand *hand_host(struct stage *w);
 
+/* A CONNECTED client that heard `theirs` for the server's limits, and has not said its own. */
+struct hand *hand_opened(struct stage *w, const char *theirs);
+
 /* A client's session whose own limits are others than usual. */
 struct hand *hand_session_with(struct stage *w, const char *limits);
 

@@ -255,12 +255,7 @@ static void parked_too_much(struct stage *w) {
 /* A client's session whose server was paused until it kept as much aside as it cares to. */
 static struct hand *crammed_session(struct stage *w) {
   w->limits.queue_bytes = w->limits.max_message = 1000;
-  struct hand *h = hand_client(w);
-  HEARS(h, "half");
-  hand_say(h, "half");
-  HEARS(h, "half");
-  hand_say(h, "half");
-  HEARS(h, "^p60000 1000 1000 1024");
+  struct hand *h = hand_opened(w, "^p60000 1000 1000 1024");
   hand_say(h, "^p60000 1048576 9007199254740991 9007199254740991");
   forget_log(w);
   stage_pause(w, server_node(w), 1);

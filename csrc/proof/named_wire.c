@@ -5,28 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A CONNECTED client whose limits were not said yet. */
-static struct hand *unlimited(struct stage *w) {
-  struct hand *h = hand_client(w);
-  HEARS(h, "half");
-  hand_say(h, "half");
-  HEARS(h, "half");
-  hand_say(h, "half");
-  hand_name(h);
-  HEARS(h, LIMITS);
-  forget_log(w);
-  return h;
-}
-
 static void limits_first(struct stage *w) {
   static const char *const others[] = {"data", "^a0", "^d0", "^mdata", "^x", "^r1 0"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-    struct hand *h = unlimited(w);
+    struct hand *h = hand_opened(w, LIMITS);
     hand_say(h, "%s", others[i]);
     HEARS(h, "close 4400");
     TOLD(w, SERVER, "close 4400, disconnect protocol");
   }
-  struct hand *h = unlimited(w);
+  struct hand *h = hand_opened(w, LIMITS);
   hand_frame(h, DOP_WS_OP_BINARY, "data", 4);
   HEARS(h, "close 4400");
 }
@@ -63,7 +50,7 @@ static void limits_never_shrink(struct stage *w) {
 static void limits_not_zero(struct stage *w) {
   static const char *const zero[] = {"^p60000 0 1048576 1024", "^p60000 1048576 1048576 0"};
   for (size_t i = 0; i < 2; i++) {
-    struct hand *h = unlimited(w);
+    struct hand *h = hand_opened(w, LIMITS);
     hand_say(h, "%s", zero[i]);
     HEARS(h, "close 4400");
   }
@@ -139,11 +126,11 @@ static void canonical_integers(struct stage *w) {
       "^p1  1 1 1", "^p1 1 1 1 1", "^p 1 1 1 1", "^p1 1 1 9007199254740992",
       "^p-1 1 1 1"};
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-    struct hand *h = unlimited(w);
+    struct hand *h = hand_opened(w, LIMITS);
     hand_say(h, "%s", limits[i]);
     HEARS(h, "close 4400");
   }
-  struct hand *h = unlimited(w);
+  struct hand *h = hand_opened(w, LIMITS);
   hand_say(h, "^p0 1 0 9007199254740991");
   hand_say(h, "^a0");
   SILENT(h);
@@ -277,12 +264,7 @@ static void malformed_first(struct stage *w) {
 
 static void too_large(struct stage *w) {
   w->limits.max_message = 70000;
-  struct hand *h = hand_client(w);
-  HEARS(h, "half");
-  hand_say(h, "half");
-  HEARS(h, "half");
-  hand_say(h, "half");
-  HEARS(h, "^p60000 70000 1048576 1024");
+  struct hand *h = hand_opened(w, "^p60000 70000 1048576 1024");
   hand_say(h, "^p60000 5000 1048576 1024");
   forget_log(w);
   struct dop_node *n = server_node(w);
@@ -304,13 +286,7 @@ static void too_large(struct stage *w) {
 /* What was accepted before the peer said its limit may be longer than that: no end closes on it. */
 static void small_limit(struct stage *w) {
   w->limits.max_message = 1000;
-  struct hand *h = hand_client(w);
-  HEARS(h, "half");
-  hand_say(h, "half");
-  HEARS(h, "half");
-  hand_say(h, "half");
-  hand_name(h);
-  HEARS(h, "^p60000 1000 1048576 1024");
+  struct hand *h = hand_opened(w, "^p60000 1000 1048576 1024");
   struct dop_node *n = server_node(w);
   CHECK(w, stage_send_long(w, n, 65536) == DOP_SENT);
   HEARS(h, "65536 bytes");
@@ -332,7 +308,7 @@ static void small_limit(struct stage *w) {
 
 /* Before the peer's limit is known, what every end accepts may be sent, and no more. */
 static void unknown_limit(struct stage *w) {
-  struct hand *h = unlimited(w);
+  struct hand *h = hand_opened(w, LIMITS);
   struct dop_node *n = server_node(w);
   CHECK(w, stage_send_long(w, n, 65537) == DOP_SEND_TOOLARGE);
   CHECK(w, stage_send_long(w, n, 65536) == DOP_SENT);

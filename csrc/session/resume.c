@@ -40,6 +40,14 @@ void dop_resume_ask(struct dop_node *n) {
   dop_free(text);
 }
 
+/* What this end has said of the peer's messages with a resumption, or is about to say, counts the
+ * one that is with its handler. */
+static void tell_all(struct dop_account *a) {
+  a->in_hand = 0;
+  a->told = a->received;
+  a->owed_bytes = 0;
+}
+
 /* ^r: the session goes on over this socket. */
 static void resumed(struct dop_node *n, const struct dop_r1 *r) {
   struct dop_account *a = n->account;
@@ -50,9 +58,7 @@ static void resumed(struct dop_node *n, const struct dop_r1 *r) {
   }
   dop_token_free(n->remote);
   n->remote = NULL;
-  a->in_hand = 0;
-  a->told = a->received;
-  a->owed_bytes = 0;
+  tell_all(a);
   dop_node_resumed(n);
   if (dop_lossless_begin(n) == 0) dop_node_pump(n);
 }
@@ -166,9 +172,7 @@ static void take_over(struct dop_node *holder, struct dop_node *newcomer, uint64
   leave_socket(holder);
   dop_node_take_socket(holder, newcomer);
   if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
-  a->in_hand = 0;
-  a->told = a->received;
-  a->owed_bytes = 0;
+  tell_all(a);
   dop_node_resumed(holder);
   if (dop_node_say_text(holder, text, dop_r1_write_resumed(text, n, a->received)) == 0 &&
       dop_lossless_begin(holder) == 0)

@@ -181,11 +181,11 @@ fault(4, "old-socket-still-heard", node, [[  n->socket->node = NULL;
 fault(4, "parked-survive-takeover", node, [[  n->socket = NULL;
   dop_lossless_forget_parked(n);]], [[  n->socket = NULL;]])
 fault(4, "takeover-tells-nothing", resume, [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
-  a->in_hand = 0;
-  a->told = a->received;]], [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
+  tell_all(a);]], [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
   a->in_hand = 0;]])
 fault(4, "takeover-keeps-in-hand", resume, [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
-  a->in_hand = 0;]], [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */]])
+  tell_all(a);]], [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
+  a->told = a->received;]])
 fault(4, "takeover-settles-nothing", resume,
   [[  if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
 ]], "")
@@ -200,10 +200,10 @@ fault(4, "written-forgotten", lossless, [[  a->next = a->acked;
 -- 5. The client resumes.
 fault(5, "attempts-begin-anew", resume, [[  dop_token_free(n->remote);
   n->remote = NULL;
-  a->in_hand = 0;]], [[  dop_token_free(n->remote);
+  tell_all(a);]], [[  dop_token_free(n->remote);
   n->remote = NULL;
   a->attempt = 0;
-  a->in_hand = 0;]])
+  tell_all(a);]])
 fault(5, "answer-to-another-attempt", resume, [[  if (r->n != a->attempt || dop_lossless_settle(n, r->h)) {]],
   [[  if (dop_lossless_settle(n, r->h)) {]])
 fault(5, "answer-of-any-count", resume, [[  if (r->n != a->attempt || dop_lossless_settle(n, r->h)) {]],
