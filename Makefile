@@ -38,11 +38,11 @@ modules: $(BUILD)/dop/core.so $(BUILD)/dop/uv.so
 
 $(BUILD)/dop/core.so: $(call objects,$(CORE_C))
 	@mkdir -p $(@D)
-	$(CC) -shared $(CFLAGS) $(LDFLAGS) -o $@ $^ -lm
+	$(CC) -shared $(CFLAGS) $(LDFLAGS) -o $@ $^ -lz -lm
 
 $(BUILD)/dop/uv.so: $(call objects,$(UV_C))
 	@mkdir -p $(@D)
-	$(CC) -shared $(CFLAGS) $(LDFLAGS) -o $@ $^ -luv -lm
+	$(CC) -shared $(CFLAGS) $(LDFLAGS) -o $@ $^ -luv -lssl -lcrypto -lm
 
 $(BUILD)/%.o: csrc/%.c
 	@mkdir -p $(@D)
@@ -99,7 +99,7 @@ sim: need-build ## seeded schedules of broken networks, both dialects; SCHEDULES
 
 $(SIM): $(call objects,$(SIM_C))
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lz
 
 .PHONY: proof
 proof: ## everything that takes long, as a report: 10^7 schedules, mutants, long networks

@@ -15,6 +15,9 @@ supported_platforms = { "unix" }
 dependencies = { "lua >= 5.1" }
 external_dependencies = {
   LIBUV = { header = "uv.h", library = "uv" },
+  OPENSSL = { header = "openssl/ssl.h", library = "ssl" },
+  CRYPTO = { header = "openssl/crypto.h", library = "crypto" },
+  ZLIB = { header = "zlib.h", library = "z" },
 }
 build = {
   type = "builtin",
@@ -62,8 +65,9 @@ build = {
         "csrc/ws/upgrade.c",
         "csrc/ws/utf8.c",
       },
-      incdirs = { "csrc" },
-      libraries = { "m" },
+      incdirs = { "csrc", "$(ZLIB_INCDIR)" },
+      libraries = { "z", "m" },
+      libdirs = { "$(ZLIB_LIBDIR)" },
     },
     ["dop.uv"] = {
       sources = {
@@ -74,9 +78,9 @@ build = {
         "csrc/uv/stream.c",
         "csrc/bind/uv.c",
       },
-      incdirs = { "csrc", "$(LIBUV_INCDIR)" },
-      libraries = { "uv", "m" },
-      libdirs = { "$(LIBUV_LIBDIR)" },
+      incdirs = { "csrc", "$(LIBUV_INCDIR)", "$(OPENSSL_INCDIR)" },
+      libraries = { "uv", "ssl", "crypto", "m" },
+      libdirs = { "$(LIBUV_LIBDIR)", "$(OPENSSL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
     },
     ["dop.backoff"] = "lua/dop/backoff.lua",
     ["dop.client"] = "lua/dop/client.lua",

@@ -76,7 +76,7 @@ end
 
 local function specs_see(dir, m)
   run("mkdir -p %s/dop && cp %s/dop/uv.so %s/dop/", dir, OBJECTS, dir)
-  local linked = run("%s -shared -o %s/dop/core.so %s -lm", CC, dir, objects(dir, m, "CORE_C"))
+  local linked = run("%s -shared -o %s/dop/core.so %s -lz -lm", CC, dir, objects(dir, m, "CORE_C"))
   if not linked then fail("%s: no core", m and m.name or "without a fault") end
   for _, file in ipairs(lines_of("find " .. table.concat(SPECS, " ") .. " -name '*_spec.lua' | sort")) do
     local paths = ("LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='%s/?.so;;' LUA=lua5.4"):format(dir)
@@ -123,7 +123,7 @@ local function one(i)
   run("rm -rf %s && mkdir -p %s", dir, dir)
   write(dir .. "/fault.c", with_fault(m))
   if not run("%s -c -o %s/fault.o %s/fault.c", CC, dir, dir) then fail("%s does not compile", m.name) end
-  if not run("%s -o %s/sim %s", CC, dir, objects(dir, m, "SIM_C")) then fail("%s does not link", m.name) end
+  if not run("%s -o %s/sim %s -lz", CC, dir, objects(dir, m, "SIM_C")) then fail("%s does not link", m.name) end
   local who, which = try(m, dir)
   print(("%-8s %-9s %-34s %s"):format(who, m.point, m.name, which))
   run("rm -rf %s", dir)
