@@ -23,7 +23,7 @@ objects = $(patsubst csrc/%.c,$(BUILD)/%.o,$(1))
 PATHS = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
   LUA_CPATH='$(CURDIR)/$(BUILD)/?.so;;'
 WITH = $(PATHS) LUA=$(THE_LUA)
-SPECS ?= spec/session spec/ws spec/lua spec/regress
+SPECS ?= spec/session spec/ws spec/conformance spec/lua spec/regress
 INTEROP ?= spec/interop
 
 # Runs a target of this Makefile once for each Lua.
