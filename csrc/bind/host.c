@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bind/objects.h"
+#include "bind/deliver.h"
 
 /* --- protected calls --- */
 
@@ -83,28 +83,18 @@ void dop_host_call_top(struct dop_host *h, lua_State *L, const char *what) {
 /* --- emitting --- */
 
 static const char *const event_names[DOP_EVENTS] = {
-    "open",         "message",   "close",      "error",  "connect",
-    "reconnecting", "reconnect", "disconnect", "status", "drain",
-    "request",      "principal", "down",       "over",   "gone"};
-
-/* What one delivery works with; lives on the C stack of deliver(). */
-struct delivery {
-  struct dop_host *h;
-  struct dop_socket *socket;
-  int explain;   /* stack index of the message handler */
-  unsigned left; /* messages that may still be handed out before the loop has its turn */
-  int in_hand;   /* a message was taken from the socket and not handed out yet */
-};
+    "open",      "message",    "close",  "error", "connect", "reconnecting",
+    "reconnect", "disconnect", "status", "drain", "request", "principal",
+    "http",      "down",       "over",   "gone"};
 
 /* Whoever answers each message with another one in the same process may not keep the loop. */
 #define ROUND_MESSAGES 1024
 
-static int emit(lua_State *L, struct delivery *d, struct dop_transport *t, int subject,
+static int emit(lua_State *L, struct dop_delivery *d, struct dop_transport *t, int subject,
                 struct dop_node_box *box, int event, int nargs);
 
-/* A handler raised: its error message is on top. Goes to the `error` handlers; pops it. */
-static void contain(lua_State *L, struct delivery *d, struct dop_transport *t, int subject,
-                    struct dop_node_box *box, int event) {
+void dop_contain(lua_State *L, struct dop_delivery *d, struct dop_transport *t, int subject,
+                 struct dop_node_box *box, int event) {
   char what[48];
   if (event != DOP_EVENT_ERROR) {
     lua_pushvalue(L, -1);
@@ -125,7 +115,7 @@ static int is_killed(const struct dop_transport *t) {
 
 /* Calls each function of the list on top with the subject and the arguments from `args` on. The
  * list never changes: on and off make a new one. Pops it. */
-static int run_list(lua_State *L, struct delivery *d, struct dop_transport *t, int subject,
+static int run_list(lua_State *L, struct dop_delivery *d, struct dop_transport *t, int subject,
                     struct dop_node_box *box, int event, int args, int nargs) {
   int list = lua_gettop(L);
   int count = (int)lua_rawlen(L, list);
@@ -133,7 +123,7 @@ static int run_list(lua_State *L, struct delivery *d, struct dop_transport *t, i
     lua_rawgeti(L, list, i);
     lua_pushvalue(L, subject);
     for (int a = 0; a < nargs; a++) lua_pushvalue(L, args + a);
-    if (lua_pcall(L, nargs + 1, 0, d->explain)) contain(L, d, t, subject, box, event);
+    if (lua_pcall(L, nargs + 1, 0, d->explain)) dop_contain(L, d, t, subject, box, event);
     if (d->h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
   }
   lua_settop(L, list - 1);
@@ -152,7 +142,7 @@ static void push_handlers(lua_State *L, struct dop_transport *t) {
 /* Calls the handlers of the transport, which are in the table at index `handlers`, then those of
  * the node, with the subject (stack index of the node, or of the transport) and `nargs` arguments
  * from the top of the stack, which it pops. Returns how many there were. */
-static int emit_from(lua_State *L, struct delivery *d, struct dop_transport *t, int handlers,
+static int emit_from(lua_State *L, struct dop_delivery *d, struct dop_transport *t, int handlers,
                      int subject, struct dop_node_box *box, int event, int nargs) {
   int args = lua_gettop(L) - nargs + 1, count = 0;
   struct dop_transport *before = d->h->telling;
@@ -172,7 +162,7 @@ static int emit_from(lua_State *L, struct delivery *d, struct dop_transport *t, 
   return count;
 }
 
-static int emit(lua_State *L, struct delivery *d, struct dop_transport *t, int subject,
+static int emit(lua_State *L, struct dop_delivery *d, struct dop_transport *t, int subject,
                 struct dop_node_box *box, int event, int nargs) {
   int handlers = lua_gettop(L) - nargs + 1;
   luaL_checkstack(L, 2, "too many handlers inside each other");
@@ -246,84 +236,6 @@ static int push_arguments(lua_State *L, struct dop_event *ev) {
   }
 }
 
-/* The host's decision, for either kind of socket. */
-static int waits_for_decision(struct dop_socket *s) {
-  return dop_inproc_is(s) ? dop_inproc_waits(s) : dop_link_of(s)->state == DOP_LINK_ASKED;
-}
-
-static void allow(struct dop_socket *s) {
-  if (dop_inproc_is(s))
-    dop_inproc_allow(s);
-  else
-    dop_link_allow(dop_link_of(s));
-}
-
-static void refuse(struct dop_socket *s, unsigned status, const char *text) {
-  if (dop_inproc_is(s))
-    dop_inproc_refuse(s, status);
-  else
-    dop_link_refuse(dop_link_of(s), status, NULL, text);
-}
-
-static struct dop_token *new_principal(lua_State *L, int i) {
-  size_t len;
-  const char *text = lua_tolstring(L, i, &len);
-  return dop_token_new(text, len);
-}
-
-/* Asks the transport's `authorize` whether the socket may come in: anything true lets it, a string
- * names the principal whose session it will be; otherwise the second result is the status (403) and
- * the third the text. An error is a 500. */
-static void deliver_request(lua_State *L, struct delivery *d, struct dop_event *ev) {
-  int top = lua_gettop(L);
-  struct dop_transport *before = d->h->telling;
-  if (!waits_for_decision(ev->socket)) return; /* its socket ended meanwhile */
-  d->h->telling = ev->transport;
-  dop_push_transport(L, ev->transport);
-  dop_get_values(L, -1);
-  lua_getfield(L, -1, "authorize");
-  dop_push_request(L, ev->socket);
-  if (lua_pcall(L, 1, 3, d->explain)) {
-    contain(L, d, ev->transport, top + 1, NULL, ev->type);
-    refuse(ev->socket, 500, "The server failed to decide.\n");
-  } else if (lua_isstring(L, -3) && !(ev->socket->principal = new_principal(L, -3))) {
-    refuse(ev->socket, 503, "Out of memory.\n");
-  } else if (lua_toboolean(L, -3)) {
-    allow(ev->socket);
-  } else {
-    lua_Number status = lua_isnumber(L, -2) ? lua_tonumber(L, -2) : 403;
-    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-    refuse(ev->socket, status >= 400 && status <= 599 ? (unsigned)status : 403,
-           text ? text : "This client may not connect.\n");
-  }
-  d->h->telling = before;
-  if (d->h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
-  lua_settop(L, top);
-}
-
-/* Asks the transport's `same_principal` whether the one who asks for a session owns it. An error is
- * a no. */
-static void deliver_principal(lua_State *L, struct delivery *d, struct dop_event *ev) {
-  const struct dop_token *owner, *other;
-  int top = lua_gettop(L), same = 0;
-  struct dop_transport *before = d->h->telling;
-  if (dop_node_principals(ev->node, &owner, &other)) return; /* its socket ended meanwhile */
-  d->h->telling = ev->transport;
-  dop_push_transport(L, ev->transport);
-  dop_get_values(L, -1);
-  lua_getfield(L, -1, "same_principal");
-  lua_pushlstring(L, owner->text, owner->len);
-  lua_pushlstring(L, other->text, other->len);
-  if (lua_pcall(L, 2, 1, d->explain))
-    contain(L, d, ev->transport, top + 1, NULL, ev->type);
-  else
-    same = lua_toboolean(L, -1);
-  dop_node_decide(ev->node, same);
-  d->h->telling = before;
-  if (d->h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
-  lua_settop(L, top);
-}
-
 /* The request of a socket that the node has no more is kept no more: a half-confirmed session may
  * be CONNECTED on another socket than it began on. */
 static void renew_request(lua_State *L, int node, struct dop_event *ev) {
@@ -342,7 +254,7 @@ static void renew_request(lua_State *L, int node, struct dop_event *ev) {
 
 /* Tells who watches the host: the event's name, its node or transport, and its arguments, which are
  * on top and stay there. */
-static void watch(lua_State *L, struct delivery *d, int event, int subject, int nargs) {
+static void watch(lua_State *L, struct dop_delivery *d, int event, int subject, int nargs) {
   int args = lua_gettop(L) - nargs + 1;
   luaL_checkstack(L, nargs + 4, "too many handlers inside each other");
   dop_push_watcher(L, d->h);
@@ -355,17 +267,10 @@ static void watch(lua_State *L, struct delivery *d, int event, int subject, int 
   }
 }
 
-static void deliver_event(lua_State *L, struct delivery *d, struct dop_event *ev) {
+static void deliver_event(lua_State *L, struct dop_delivery *d, struct dop_event *ev) {
   struct dop_node_box *box = NULL;
   if (ev->type == DOP_EVENT_GONE) return; /* see deliver_events() */
-  if (ev->type == DOP_EVENT_REQUEST) {
-    deliver_request(L, d, ev);
-    return;
-  }
-  if (ev->type == DOP_EVENT_PRINCIPAL) {
-    deliver_principal(L, d, ev);
-    return;
-  }
+  if (dop_decide(L, d, ev)) return;
   if (ev->node)
     box = dop_push_node(L, ev->node);
   else
@@ -384,15 +289,15 @@ static void deliver_event(lua_State *L, struct delivery *d, struct dop_event *ev
 
 /* One event under protection, so that one that finds no memory is lost alone. */
 static int deliver_one(lua_State *L) {
-  struct delivery *d = lua_touserdata(L, 1);
+  struct dop_delivery *d = lua_touserdata(L, 1);
   struct dop_event *ev = lua_touserdata(L, 2);
-  struct delivery own = {.h = d->h, .explain = 3};
+  struct dop_delivery own = {.h = d->h, .explain = 3};
   lua_pushcfunction(L, explain);
   deliver_event(L, &own, ev);
   return 0;
 }
 
-static void deliver_events(lua_State *L, struct delivery *d) {
+static void deliver_events(lua_State *L, struct dop_delivery *d) {
   struct dop_event *ev;
   while ((ev = dop_engine_take(&d->h->engine))) {
     struct dop_node *n = ev->node;
@@ -416,7 +321,7 @@ static void deliver_events(lua_State *L, struct delivery *d) {
 
 /* What is the same from message to message lies on the stack while the node has the socket: first
  * the transport's handlers, then the node. */
-static void deliver_messages(lua_State *L, struct delivery *d) {
+static void deliver_messages(lua_State *L, struct dop_delivery *d) {
   struct dop_socket *s = d->socket;
   struct dop_node *n = NULL;
   struct dop_node_box *box = NULL;
@@ -444,7 +349,7 @@ static void deliver_messages(lua_State *L, struct delivery *d) {
 }
 
 static int deliver(lua_State *L) {
-  struct delivery *d = lua_touserdata(L, 1);
+  struct dop_delivery *d = lua_touserdata(L, 1);
   luaL_checkstack(L, 40, "too many calls inside each other");
   lua_pushcfunction(L, explain);
   d->explain = lua_gettop(L);
@@ -456,7 +361,7 @@ static int deliver(lua_State *L) {
 }
 
 static void deliver_up_to(struct dop_host *h, struct dop_socket *s, unsigned most) {
-  struct delivery d = {.h = h, .socket = s, .left = most};
+  struct dop_delivery d = {.h = h, .socket = s, .left = most};
   struct dop_transport *before = h->telling;
   lua_State *L = h->L;
   int failed = 1;

@@ -188,6 +188,7 @@ static int transport_stats(lua_State *L) {
   set_count(L, "reconnects", t->reconnects);
   set_count(L, "disconnects", t->disconnects);
   set_count(L, "refused", t->refused);
+  set_count(L, "http", t->http);
   set_count(L, "expired", t->expired);
   set_count(L, "evicted", t->evicted);
   set_count(L, "takeovers", t->takeovers);
@@ -200,12 +201,14 @@ static int transport_stats(lua_State *L) {
   return 1;
 }
 
-/* core.configure(transport, authorize, any_origin, same_principal): `authorize` (function or nil)
- * decides who may come in; any_origin lets browsers come from every site; same_principal (function
- * or nil) whether two principals are one. */
+/* core.configure(transport, authorize, any_origin, same_principal, http): `authorize` (function or
+ * nil) decides who may come in; any_origin lets browsers come from every site; same_principal
+ * (function or nil) whether two principals are one; http (function or nil) what a request without
+ * an upgrade hears. See decide.c for what they return. */
 static int transport_configure(lua_State *L) {
   struct dop_transport *t = dop_check_transport(L, 1)->transport;
-  lua_settop(L, 4);
+  lua_settop(L, 5);
+  t->ask_http = lua_isfunction(L, 5) != 0;
   t->ask_principal = lua_isfunction(L, 4) != 0;
   t->ask = lua_isfunction(L, 2) != 0;
   t->any_origin = lua_toboolean(L, 3) != 0;
@@ -214,7 +217,15 @@ static int transport_configure(lua_State *L) {
   lua_setfield(L, -2, "authorize");
   lua_pushvalue(L, 4);
   lua_setfield(L, -2, "same_principal");
+  lua_pushvalue(L, 5);
+  lua_setfield(L, -2, "http");
   return 0;
+}
+
+/* core.accepting(server) -> whether it would take a further session now. */
+static int transport_accepting(lua_State *L) {
+  lua_pushboolean(L, dop_transport_has_room(dop_check_transport(L, 1)->transport));
+  return 1;
 }
 
 /* core.values(transport or node) -> its table of user values. */
@@ -288,9 +299,13 @@ static const luaL_Reg transport_getters[] = {
     {"closed", get_closed}, {"role", get_role}, {"node", get_node}, {"url", get_url}, {NULL, NULL}};
 
 void dop_transport_register(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"transport", transport_new}, {"configure", transport_configure}, {"values", object_values},
-      {"inproc", inproc_connect},   {"kill", transport_kill},           {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"transport", transport_new},
+                                       {"configure", transport_configure},
+                                       {"values", object_values},
+                                       {"accepting", transport_accepting},
+                                       {"inproc", inproc_connect},
+                                       {"kill", transport_kill},
+                                       {NULL, NULL}};
   dop_new_type(L, DOP_TRANSPORT_TYPE, transport_meta, transport_methods, transport_getters);
   luaL_setfuncs(L, functions, 0);
 }

@@ -15,13 +15,29 @@ void dop_link_free_upgrade(struct dop_link *l) {
   l->upgrade = NULL;
 }
 
-void dop_link_refuse(struct dop_link *l, unsigned status, const char *headers, const char *text) {
+void dop_link_answer(struct dop_link *l, const struct dop_answer *a) {
+  struct dop_answer own = *a;
   if (l->state != DOP_LINK_UPGRADING && l->state != DOP_LINK_ASKED) return;
-  l->socket.transport->refused++;
-  if (dop_upgrade_write_refusal(dop_link_out(l), status, headers, text))
+  own.head_only = l->upgrade->head_only;
+  if (l->upgrade->plain)
+    l->socket.transport->http++;
+  else
+    l->socket.transport->refused++;
+  if (dop_upgrade_write_answer(dop_link_out(l), &own))
     dop_link_die(l, 0);
   else
     dop_link_linger(l);
+}
+
+void dop_link_refuse(struct dop_link *l, unsigned status, const char *headers, const char *text) {
+  struct dop_answer a = dop_answer_text(status, headers, text);
+  dop_link_answer(l, &a);
+}
+
+void dop_link_insist(struct dop_link *l) {
+  if (l->state != DOP_LINK_ASKED || !l->upgrade->plain) return;
+  l->upgrade->plain = 0; /* counted among what was refused */
+  dop_link_refuse(l, 426, NULL, "The request does not ask for an upgrade to websocket.\n");
 }
 
 /* --- the server --- */
@@ -75,16 +91,29 @@ static int origin_ok(const struct dop_transport *t, const struct dop_upgrade_req
   return same_host(authority, r->host);
 }
 
+/* Keeps the request and lets the application decide. */
+static void ask(struct dop_link *l, enum dop_event_type type) {
+  struct dop_event *ev = dop_engine_event(l->socket.transport, NULL, type, NULL);
+  if (!ev) {
+    dop_link_refuse(l, 503, NULL, "Out of memory.\n");
+    return;
+  }
+  ev->socket = &l->socket;
+  dop_socket_ref(ev->socket);
+}
+
 static int hear_request(struct dop_link *l, size_t len) {
   struct dop_transport *t = l->socket.transport;
   struct dop_upgrade_request req;
   const char *why = NULL;
   unsigned status = dop_upgrade_parse_request(&req, l->input, len, limits(l)->max_fields, &why);
-  if (status) {
+  l->upgrade->head_only = req.head_only;
+  l->upgrade->plain = req.plain && t->ask_http;
+  if (status && !l->upgrade->plain) {
     dop_link_refuse(l, status, NULL, why);
     return 1;
   }
-  if (!origin_ok(t, &req)) {
+  if (!l->upgrade->plain && !origin_ok(t, &req)) {
     dop_link_refuse(l, 403, NULL, "This origin may not connect.\n");
     return 1;
   }
@@ -94,27 +123,21 @@ static int hear_request(struct dop_link *l, size_t len) {
   }
   dop_link_skip(l, len);
   l->state = DOP_LINK_ASKED;
-  if (!t->ask) {
-    dop_link_allow(l);
-    return 1;
-  }
-  struct dop_event *ev = dop_engine_event(t, NULL, DOP_EVENT_REQUEST, NULL);
-  if (!ev) {
-    dop_link_refuse(l, 503, NULL, "Out of memory.\n");
-    return 1;
-  }
-  ev->socket = &l->socket;
-  dop_socket_ref(ev->socket);
+  if (l->upgrade->plain)
+    ask(l, DOP_EVENT_HTTP);
+  else if (t->ask)
+    ask(l, DOP_EVENT_REQUEST);
+  else
+    dop_link_allow(l, NULL);
   return 1;
 }
 
 int dop_link_request(const struct dop_link *l, struct dop_upgrade_request *req) {
   const char *why;
   if (!l->upgrade || !l->upgrade->head.len) return -1;
-  return dop_upgrade_parse_request(req, l->upgrade->head.data, l->upgrade->head.len,
-                                   limits(l)->max_fields, &why)
-             ? -1
-             : 0;
+  unsigned status = dop_upgrade_parse_request(req, l->upgrade->head.data, l->upgrade->head.len,
+                                              limits(l)->max_fields, &why);
+  return status && !req->plain ? -1 : 0;
 }
 
 void dop_link_forget_request(struct dop_link *l) {
@@ -132,10 +155,10 @@ static int offers(const struct dop_head *head, const char *protocol) {
 
 static const char lossless[] = "dop.r1";
 
-void dop_link_allow(struct dop_link *l) {
+void dop_link_allow(struct dop_link *l, const char *headers) {
   struct dop_transport *t = l->socket.transport;
   struct dop_upgrade_request req;
-  if (l->state != DOP_LINK_ASKED || dop_link_request(l, &req)) return;
+  if (l->state != DOP_LINK_ASKED || dop_link_request(l, &req) || req.plain) return;
   struct dop_node *n = t->closed ? NULL : dop_node_new(t);
   if (!n) {
     dop_link_refuse(l, 503, NULL, "No room for a session.\n");
@@ -145,7 +168,8 @@ void dop_link_allow(struct dop_link *l) {
   if (dop_upgrade_write_accept(dop_link_out(l), req.key,
                                l->socket.lossless         ? lossless
                                : offers(&req.head, "dop") ? "dop"
-                                                          : NULL)) {
+                                                          : NULL,
+                               headers)) {
     dop_node_end(n, 0, "no memory");
     dop_link_die(l, 0);
     return;

@@ -22,7 +22,7 @@ struct dop_upgrade; /* what is needed until the session is CONNECTED */
 
 enum dop_link_state {
   DOP_LINK_UPGRADING, /* the head of the request, or of the answer, is not whole */
-  DOP_LINK_ASKED,     /* server: waits for dop_link_allow() or dop_link_refuse() */
+  DOP_LINK_ASKED,     /* server: waits for dop_link_allow(), dop_link_answer() ... */
   DOP_LINK_OPEN,
   DOP_LINK_CLOSING, /* our close frame is on its way, the peer's has not come */
   DOP_LINK_ENDING,  /* everything is said: only the flush and the peer's end are missing */
@@ -90,8 +90,17 @@ void dop_link_wrote(struct dop_link *l);
 int dop_link_reading(const struct dop_link *l);
 
 /* --- the server's decision, in state ASKED; elsewhere they do nothing --- */
-void dop_link_allow(struct dop_link *l);
+
+/* Lets the socket in; `headers`, may be NULL, are lines for the 101 that end in CRLF. */
+void dop_link_allow(struct dop_link *l, const char *headers);
+
+/* Answers, to let nobody in: with an error, or with what a request without an upgrade asked for.
+ * `head_only` is the request's affair. dop_link_refuse() does it with a text. */
+void dop_link_answer(struct dop_link *l, const struct dop_answer *a);
 void dop_link_refuse(struct dop_link *l, unsigned status, const char *headers, const char *text);
+
+/* A request without an upgrade is answered as if nobody cared for such: 426. */
+void dop_link_insist(struct dop_link *l);
 
 /* The parsed request of a server's link: 0, or -1 when it is kept no more (from CONNECTED on, once
  * the application has been told). Spans live as long as the request is kept. */

@@ -5,10 +5,12 @@
 #include "link/link.h"
 
 struct dop_upgrade {
-  size_t seen;           /* bytes of the head that were looked at */
-  struct dop_bytes head; /* a server keeps the request for the application */
-  char key[25];          /* a client's Sec-WebSocket-Key */
-  unsigned offered : 1;  /* a client offered dop.r1 */
+  size_t seen;            /* bytes of the head that were looked at */
+  struct dop_bytes head;  /* a server keeps the request for the application */
+  char key[25];           /* a client's Sec-WebSocket-Key */
+  unsigned offered : 1;   /* a client offered dop.r1 */
+  unsigned plain : 1;     /* a server's request asks for no upgrade */
+  unsigned head_only : 1; /* and is a HEAD */
 };
 
 /* The part of a new link that both roles share. NULL without memory. */

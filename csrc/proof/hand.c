@@ -144,7 +144,7 @@ struct hand *hand_answer(struct stage *w, const char *protocol) {
     stage_fail(w, __FILE__, __LINE__, "the client's request is none: %s", why);
   struct dop_span offer = dop_head_get(&req.head, "Sec-WebSocket-Protocol");
   if (offer.data) snprintf(h->offer, sizeof h->offer, "%.*s", (int)offer.len, offer.data);
-  if (dop_upgrade_write_accept(&h->out, req.key, protocol)) abort();
+  if (dop_upgrade_write_accept(&h->out, req.key, protocol, NULL)) abort();
   h->lossless = protocol && strcmp(protocol, "dop.r1") == 0;
   dop_bytes_consume(&h->in, (uint32_t)len);
   hand_give(h);

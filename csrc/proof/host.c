@@ -13,7 +13,7 @@ static void admit(struct world *w, struct dop_event *ev) {
   while (c && (!c->server || &c->server->socket != ev->socket)) c = c->next;
   if (!c) return; /* it went in the meantime */
   if (c->who && !(ev->socket->principal = dop_token_new(c->who, strlen(c->who)))) abort();
-  dop_link_allow(c->server);
+  dop_link_allow(c->server, NULL);
 }
 
 static void hear_guest(struct world *w, const struct dop_event *ev) {

@@ -41,6 +41,7 @@ enum dop_event_type {
   DOP_EVENT_DRAIN,        /* there is room again after a send that found none */
   DOP_EVENT_REQUEST,      /* a server's socket asks to be let in: socket */
   DOP_EVENT_PRINCIPAL,    /* another principal asks for a session, see dop_node_principals() */
+  DOP_EVENT_HTTP,         /* a server's socket asks for no upgrade: socket */
   DOP_EVENT_DOWN, /* a client has no socket and no session on the way to one: why, code, elapsed */
   DOP_EVENT_OVER, /* a client makes no further attempt */
   DOP_EVENT_GONE  /* for the binding alone: the node ended without an event, let go of it */
@@ -54,7 +55,7 @@ struct dop_event {
   unsigned code;        /* a close code, 0 without one */
   struct dop_transport *transport;
   struct dop_node *node;      /* with a reference; NULL for DOWN */
-  struct dop_socket *socket;  /* with a reference; for REQUEST */
+  struct dop_socket *socket;  /* with a reference; for REQUEST, HTTP */
   uint64_t elapsed;           /* ms; RECONNECT: without a socket, DOWN: CONNECTED before it */
   uint32_t written;           /* of DISCONNECT: so many of them were written ... */
   unsigned settled : 1;       /* ... and are known not to have been delivered */

@@ -64,6 +64,7 @@ struct dop_transport {
   unsigned closed : 1;
   unsigned ask : 1;           /* requests are answered by the application, see DOP_EVENT_REQUEST */
   unsigned ask_principal : 1; /* other principals' resumptions too, see DOP_EVENT_PRINCIPAL */
+  unsigned ask_http : 1;      /* requests without an upgrade as well, see DOP_EVENT_HTTP */
   unsigned any_origin : 1;    /* a browser may come from any site */
   void *app;                  /* the binding's */
 
@@ -73,6 +74,7 @@ struct dop_transport {
   uint64_t takeovers;       /* resumptions of sessions that still had a socket */
   uint64_t refused_resumes; /* 4400, 4403, 4409 */
   uint64_t expired, evicted;
+  uint64_t http; /* requests without an upgrade that were answered */
 };
 
 /* NULL without memory or randomness. One reference is the caller's; each node, socket and event

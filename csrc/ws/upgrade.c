@@ -280,12 +280,20 @@ static unsigned refuse(unsigned status, const char *reason, const char **why) {
   return status;
 }
 
+/* Whether anything in the request is a sign of a WebSocket: a proxy that takes Upgrade away leaves
+ * the key. */
+static int asks_upgrade(const struct dop_head *head) {
+  return lists(head, "Upgrade", "websocket") || dop_head_get(head, "Sec-WebSocket-Key").data;
+}
+
 /* What HTTP itself asks of the request. */
 static unsigned check_http(struct dop_upgrade_request *req, const char **why) {
   struct dop_head *head = &req->head;
   unsigned hosts;
 
-  if (!equal(head->method, span_of("GET"), 0)) return refuse(405, "The method is not GET.", why);
+  req->head_only = equal(head->method, span_of("HEAD"), 0) != 0;
+  if (!equal(head->method, span_of("GET"), 0) && !(req->head_only && !asks_upgrade(head)))
+    return refuse(405, "The method is not GET.", why);
   if (head->target.data[0] != '/')
     return refuse(400, "The target does not begin with a slash.", why);
   hosts = find(head, "Host", &req->host);
@@ -304,6 +312,10 @@ static unsigned check_upgrade(struct dop_upgrade_request *req, const char **why)
   unsigned keys = find(head, "Sec-WebSocket-Key", &req->key);
   unsigned versions = find(head, "Sec-WebSocket-Version", &version);
 
+  if (!asks_upgrade(head)) {
+    req->plain = 1;
+    return refuse(426, "The request does not ask for an upgrade to websocket.", why);
+  }
   if (find(head, "Origin", &req->origin) > 1)
     return refuse(400, "There is more than one Origin header.", why);
   if (versions > 1) return refuse(400, "There is more than one Sec-WebSocket-Version header.", why);
@@ -330,6 +342,7 @@ unsigned dop_upgrade_parse_request(struct dop_upgrade_request *req, const char *
   req->head.method = req->head.target = span(NULL, 0);
   req->host = req->key = req->origin = span(NULL, 0);
   req->head.status = req->head.count = 0;
+  req->plain = req->head_only = 0;
   if (len != 0) r.end = data + len;
   if (!next_line(&r, &line, why)) return 400;
   wrong = read_request_line(line, &req->head);
@@ -465,7 +478,8 @@ static struct dop_span decimal(size_t n, char digits[20]) {
   return span(p, (size_t)(digits + 20 - p));
 }
 
-int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const char *protocol) {
+int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const char *protocol,
+                             const char *headers) {
   char accept[ACCEPT_LEN];
 
   if (key.len != KEY_LEN) return -1;
@@ -477,7 +491,9 @@ int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const c
         span(accept, ACCEPT_LEN),
         span_of(protocol != NULL ? "\r\nSec-WebSocket-Protocol: " : NULL),
         span_of(protocol),
-        span_of("\r\n\r\n"),
+        span_of("\r\n"),
+        span_of(headers),
+        span_of("\r\n"),
     };
     return append_all(out, parts, COUNT(parts));
   }
@@ -491,23 +507,28 @@ static const char *headers_of(unsigned status) {
   return "Connection: close\r\n";
 }
 
-int dop_upgrade_write_refusal(struct dop_bytes *out, unsigned status, const char *headers,
-                              const char *text) {
+struct dop_answer dop_answer_text(unsigned status, const char *headers, const char *text) {
+  struct dop_answer a = {.status = status, .headers = headers, .body = text, .len = strlen(text)};
+  return a;
+}
+
+int dop_upgrade_write_answer(struct dop_bytes *out, const struct dop_answer *a) {
   char digits[20], digits2[20];
-  const struct dop_span body = span_of(text);
+  int content = a->status != 204 && a->status != 304; /* RFC 9110 8.6, 15.4.5 */
   const struct dop_span parts[] = {
       span_of("HTTP/1.1 "),
-      decimal(status, digits),
+      decimal(a->status, digits),
       span_of(" "),
-      span_of(dop_http_reason(status)),
+      span_of(dop_http_reason(a->status)),
       span_of("\r\n"),
-      span_of(headers_of(status)),
-      span_of("Content-Type: text/plain; charset=utf-8\r\nContent-Length: "),
-      decimal(body.len, digits2),
+      span_of(headers_of(a->status)),
+      span_of(content && !a->typed ? "Content-Type: text/plain; charset=utf-8\r\n" : NULL),
+      span_of(content ? "Content-Length: " : NULL),
+      content ? decimal(a->len, digits2) : span(NULL, 0),
+      span_of(content ? "\r\n" : NULL),
+      span_of(a->headers),
       span_of("\r\n"),
-      span_of(headers),
-      span_of("\r\n"),
-      body,
+      content && !a->head_only ? span(a->body, a->len) : span(NULL, 0),
   };
 
   return append_all(out, parts, COUNT(parts));
@@ -539,9 +560,14 @@ const char *dop_http_reason(unsigned status) {
     const char *reason;
   } known[] = {
       {101, "Switching Protocols"},
+      {200, "OK"},
+      {201, "Created"},
+      {202, "Accepted"},
+      {204, "No Content"},
       {301, "Moved Permanently"},
       {302, "Found"},
       {303, "See Other"},
+      {304, "Not Modified"},
       {307, "Temporary Redirect"},
       {308, "Permanent Redirect"},
       {400, "Bad Request"},
@@ -575,5 +601,5 @@ const char *dop_http_reason(unsigned status) {
   for (unsigned i = 0; i < COUNT(known); i++) {
     if (known[i].status == status) return known[i].reason;
   }
-  return "Refused";
+  return status >= 400 ? "Refused" : "Answered";
 }

@@ -48,27 +48,44 @@ struct dop_span dop_head_get(const struct dop_head *head, const char *name);
 struct dop_upgrade_request {
   struct dop_head head;
   struct dop_span host, key, origin; /* origin: data NULL without one */
+  unsigned plain : 1;                /* well-formed HTTP that asks for no upgrade at all */
+  unsigned head_only : 1;            /* the method is HEAD */
 };
 
 /* Parses and checks a request. Returns 0 when it is a valid upgrade to version 13, else the HTTP
  * status to answer with, and `*why` a sentence (static): 400 malformed (bare LF, folded lines,
  * white space before the colon, control bytes, more than one or no Host, an HTTP version that is
  * not 1.1, a body announced, a target that does not begin with "/", a key that is not 16 bytes of
- * Base64, a header repeated that must not be); 405 a method that is not GET; 426 no upgrade asked
- * for, or a version that is not 13; 431 more than `max_fields` fields (<= DOP_HTTP_FIELDS_MAX). */
+ * Base64, a header repeated that must not be); 405 a method that is not GET, or HEAD without an
+ * upgrade; 426 no upgrade asked for (`plain` when there is no sign of one), or a version that is
+ * not 13; 431 more than `max_fields` fields (<= DOP_HTTP_FIELDS_MAX). */
 unsigned dop_upgrade_parse_request(struct dop_upgrade_request *req, const char *data, size_t len,
                                    unsigned max_fields, const char **why);
 
-/* Appends the 101 answer. `protocol` is the selected subprotocol or NULL. -1 without memory. */
-int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const char *protocol);
+/* Appends the 101 answer. `protocol` is the selected subprotocol or NULL; `headers`, may be NULL,
+ * is lines that end in CRLF, put in as they stand. -1 without memory. */
+int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const char *protocol,
+                             const char *headers);
 
-/* Appends a refusal: status line, Connection: close, Content-Length, for 426 also Upgrade and
- * Sec-WebSocket-Version: 13; `headers`, may be NULL, is lines that end in CRLF, put in as they
- * stand; `text` is the body, text/plain. -1 without memory. */
-int dop_upgrade_write_refusal(struct dop_bytes *out, unsigned status, const char *headers,
-                              const char *text);
+/* What a server says instead of 101. */
+struct dop_answer {
+  unsigned status;
+  const char *headers; /* lines that end in CRLF, put in as they stand; may be NULL */
+  const char *body;    /* may be NULL */
+  size_t len;
+  unsigned typed : 1;     /* `headers` say what kind of content it is; else it is text/plain */
+  unsigned head_only : 1; /* to a HEAD: the body's length, not the body */
+};
 
-/* The reason phrase that goes with a status ("Forbidden"); "Refused" for one it does not know. */
+/* The answer with this text, a C string, for its body. */
+struct dop_answer dop_answer_text(unsigned status, const char *headers, const char *text);
+
+/* Appends the answer: status line, Connection: close, Content-Length; for 405 Allow, for 426 also
+ * Upgrade and Sec-WebSocket-Version: 13. 204 and 304 have no content. -1 without memory. */
+int dop_upgrade_write_answer(struct dop_bytes *out, const struct dop_answer *a);
+
+/* The reason phrase that goes with a status ("Forbidden"); "Refused", or "Answered", for one it
+ * does not know. */
 const char *dop_http_reason(unsigned status);
 
 /* Appends a client's request. `key` is 24 characters of Base64, `protocols` the offer or NULL,

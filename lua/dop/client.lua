@@ -3,6 +3,7 @@
 
 local backoff = require "dop.backoff"
 local core = require "dop.core"
+local headers = require "dop.headers"
 local inproc = require "dop.inproc"
 local options = require "dop.options"
 
@@ -97,27 +98,11 @@ function dial(client)
   end)
 end
 
--- What the upgrade says by itself: a second one would be refused by any server.
-local ours = {
-  host = true, upgrade = true, connection = true, ["sec-websocket-key"] = true, ["sec-websocket-version"] = true,
-  ["sec-websocket-protocol"] = true, ["sec-websocket-extensions"] = true, ["content-length"] = true,
-  ["transfer-encoding"] = true,
-}
-
 -- Header lines of the application for the upgrade. Raises for what would split the head.
-local function lines(headers)
-  local list = {}
-  for name, value in pairs(headers or {}) do
-    if type(name) == "string" and ours[name:lower()] then
-      error(("dop.connect: option \"headers\": %s is written by dop itself"):format(name), 3)
-    end
-    if type(name) ~= "string" or type(value) ~= "string" or not core.header_ok(name, value) then
-      error(("dop.connect: option \"headers\": %q cannot stand in a request"):format(tostring(name)), 3)
-    end
-    list[#list + 1] = name .. ": " .. value .. "\r\n"
-  end
-  table.sort(list)
-  return table.concat(list)
+local function lines(given)
+  local ok, list = pcall(headers.lines, given or {}, headers.REQUEST, 'dop.connect: option "headers"')
+  if not ok then error(list, 3) end
+  return list
 end
 
 --- Connects, and keeps the session over any number of sockets. Never blocks: client.node is there at
@@ -127,10 +112,10 @@ local function connect(given)
   if given.stable and (given.stable < 0 or given.stable ~= given.stable) then
     error(('dop.connect: option "stable": seconds expected, got %s'):format(given.stable), 2)
   end
-  local headers = lines(given.headers)
+  local more = lines(given.headers)
   local client, parsed, code = options.transport("client", given)
   if not client then return nil, parsed, code end
-  parsed.headers = headers
+  parsed.headers = more
   local default = backoff()
   local values = core.values(client)
   values.url = given.url

@@ -1,5 +1,6 @@
 --- dop.listen: a server's transport.
 
+local answers = require "dop.answers"
 local core = require "dop.core"
 local inproc = require "dop.inproc"
 local loop = require "dop.loop"
@@ -12,6 +13,8 @@ local known = {
   on = "table",
   authorize = "function",
   same_principal = "function",
+  http = "function",
+  health = "string",
   origins = "string table",
   mode = "number",
 }
@@ -43,8 +46,10 @@ end
 
 local function configure(server, given)
   local origins, authorize = given.origins, given.authorize
+  if authorize then authorize = answers.verdict(authorize) end
   if type(origins) == "table" then authorize = gate(origins, authorize) end
-  core.configure(server, authorize, origins ~= nil, given.same_principal)
+  local http = answers.http(server, given.health, given.http)
+  core.configure(server, authorize, origins ~= nil, given.same_principal, http)
 end
 
 -- Takes the place where clients come in. Returns the URL to reach it, or nil, message, code.
@@ -75,6 +80,9 @@ end
 local function listen(given)
   options.check(given, known, "dop.listen")
   check_origins(given.origins)
+  if given.health and not given.health:find("^/[\33-\62\64-\126]*$") then
+    error(('dop.listen: option "health": a path expected, as in "/health", got %q'):format(given.health), 2)
+  end
   local mode = given.mode
   if mode and (mode ~= math.floor(mode) or mode < 0 or mode > 511) then
     error(('dop.listen: option "mode": a whole number from 0 to 511 (octal 777) expected, got %s'):format(mode), 2)
