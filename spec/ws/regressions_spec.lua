@@ -1,5 +1,5 @@
 --- What went wrong in other libraries, so that it does not go wrong here. Each is named after the
--- library and the year of the report.
+-- library and the year of the report, with its number where there is one.
 
 local core = require "dop.core"
 local handshake = require "spec.ws.handshake"
@@ -13,7 +13,7 @@ local request, ask = handshake.request, handshake.ask
 -- bound is the check, not a clock.
 local function ends(size, work) work(size) end
 
-describe("ws 2016: a payload above the limit kills the process", function()
+describe("ws 2016 (CVE-2016-10542): a payload above the limit kills the process", function()
   both("here it closes that socket with 1009, and others go on", function(role)
     local w, p = stream.session(role)
     local mask = role == "server" and 128 or 0
@@ -25,7 +25,7 @@ describe("ws 2016: a payload above the limit kills the process", function()
   end)
 end)
 
-describe("ws 2017: names that every object has crash the parser of extensions", function()
+describe("ws 2017 (GHSA-5v72-xg48-5rpm): names that every object has crash the parser of extensions", function()
   local NAMES = { "constructor", "__proto__", "toString", "hasOwnProperty", "__index", "__gc", "__metatable", "nil" }
 
   it("here they are extensions that nobody knows", function()
@@ -58,7 +58,7 @@ describe("ws 2017: names that every object has crash the parser of extensions", 
   end)
 end)
 
-describe("ws 2021: blanks in the subprotocol header take time that grows with their square", function()
+describe("ws 2021 (CVE-2021-32640): blanks in the subprotocol header take time that grows with their square", function()
   local function offer(line)
     local w = wire.new { server = { max_header = 1048576 } }
     w.engine:collect_always(false)
@@ -91,7 +91,7 @@ describe("ws 2021: blanks in the subprotocol header take time that grows with th
   end)
 end)
 
-describe("ws 2024: more headers than the limit crash the server", function()
+describe("ws 2024 (CVE-2024-37890): more headers than the limit crash the server", function()
   it("here they get a 431, and the server goes on", function()
     local lines = {}
     for i = 1, 2000 do lines[i] = "x: y" end
@@ -113,7 +113,7 @@ describe("ws 2024: more headers than the limit crash the server", function()
   end)
 end)
 
-describe("ws 2026: tiny fragments exhaust the memory", function()
+describe("ws 2026 (CVE-2026-48779): tiny fragments exhaust the memory", function()
   both("here a million empty ones take none", function(role)
     local w, p = stream.session(role, nil, true)
     local options = { fin = false, mask = role == "server" and "\0\0\0\0" }
@@ -131,6 +131,23 @@ describe("ws 2026: tiny fragments exhaust the memory", function()
     stream.over(w, p)
   end)
 
+  -- What a fragment costs is its header on the wire: no limit on their number would save more than
+  -- max_message does.
+  both("here a million of one byte take no more than their million of bytes", function(role)
+    local w, p = stream.session(role, nil, true)
+    local options = { fin = false, mask = role == "server" and "\0\0\0\0" }
+    p.link:feed((stream.bytes(role, { { frames.BINARY, "", options } })))
+    local batch = stream.bytes(role, { { frames.CONTINUATION, "x", options } }):rep(10000)
+    local asked = core.allocations(function()
+      for _ = 1, 100 do p.link:feed(batch) end
+    end)
+    -- A copy of each read, and a block that grows by half as much again.
+    assert.is_true(asked <= 130, asked)
+    p:give("!", frames.CONTINUATION)
+    assert.is_true(stream.seen(role, w, p).messages[1] == "binary:" .. ("x"):rep(1000000) .. "!")
+    stream.over(w, p)
+  end)
+
   both("here empty messages and pings between them are heard one by one and forgotten", function(role)
     local w, p = stream.session(role, nil, true)
     local bytes = stream.bytes(role, { stream.text(""), stream.ping("") })
@@ -143,7 +160,7 @@ describe("ws 2026: tiny fragments exhaust the memory", function()
   end)
 end)
 
-describe("tungstenite 2023: a head that comes in pieces is read from its beginning each time", function()
+describe("tungstenite 2023 (CVE-2023-43669): a head in pieces is read from its beginning each time", function()
   it("here a head of 256 KiB may come byte by byte", function()
     ends(250000, function(n)
       local w = wire.new { server = { max_header = 1048576 } }
@@ -171,7 +188,7 @@ describe("tungstenite 2023: a head that comes in pieces is read from its beginni
   end)
 end)
 
-describe("gorilla 2020: lengths that overflow pass the limit", function()
+describe("gorilla 2020 (CVE-2020-27813): lengths that overflow pass the limit", function()
   both("here fragments whose lengths add up to 2^63 or 2^64 are refused: 1009, 1002", function(role)
     local mask, key = role == "server" and 128 or 0, role == "server" and ("\0"):rep(4) or ""
     local function header(first, length) return string.char(first, 127 + mask) .. length .. key end
@@ -190,7 +207,21 @@ describe("gorilla 2020: lengths that overflow pass the limit", function()
   end)
 end)
 
-describe("lws 2025: what a bad upgrade freed is read again", function()
+describe("undici 2026 (CVE-2026-1528): a length of 64 bits ends the process", function()
+  both("here each is refused at its header: 1009, from 2^63 on 1002", function(role)
+    local mask = role == "server" and 128 or 0
+    for at = 0, 7 do
+      for _, byte in ipairs { 1, 127, 128, 255 } do
+        local length = ("\0"):rep(at) .. string.char(byte) .. ("\0"):rep(7 - at)
+        local n = byte * 256 ^ (7 - at)
+        local code = (n >= 2 ^ 63 or n < 65536) and 1002 or n > 1048576 and 1009 or nil
+        assert.equal(code, stream.feed(role, { "\130" .. string.char(127 + mask) .. length }).code)
+      end
+    end
+  end)
+end)
+
+describe("lws 2025 (CVE-2025-11677): what a bad upgrade freed is read again", function()
   it("here bytes behind each refusal are dropped", function()
     for _, bad in ipairs { request { Upgrade = false }, request { Host = false }, request { line = "X" },
       request { "X: " .. ("y"):rep(9000) }, request { "Origin: http://evil.example" } } do
@@ -207,6 +238,27 @@ describe("lws 2025: what a bad upgrade freed is read again", function()
       assert.equal("dead", (p.link:ending()))
       p:lose()
       assert.equal(0, #w.log)
+    end
+  end)
+
+  it("here bytes behind what the application refuses are dropped", function()
+    for _, answer in ipairs { { nil, 401, "no" }, { false }, { nil, 503 } } do
+      local w = wire.new()
+      local asked = 0
+      core.configure(w.server, function()
+        asked = asked + 1
+        return answer[1], answer[2], answer[3]
+      end)
+      local p = w:to_server(true)
+      p.link:feed(request() .. "\129\128\0\0\0\0" .. request())
+      w:turn()
+      assert.truthy(p.link:output():find("^HTTP/1%.1 " .. (answer[2] or 403)))
+      for _ = 1, 3 do
+        p.link:feed(request())
+        w:wait(30)
+      end
+      assert.same({ 1, "", "dead", 0 }, { asked, p.link:output(), (p.link:ending()), #w.log })
+      p:lose()
     end
   end)
 
