@@ -49,7 +49,7 @@ $(BUILD)/%.o: csrc/%.c
 	@echo "CC $(BUILD) $<"
 	@$(CC) $(FLAGS) -c -o $@ $<
 
--include $(patsubst %.o,%.d,$(call objects,$(CORE_C) $(UV_C) $(PROOF_C)))
+-include $(patsubst %.o,%.d,$(call objects,$(CORE_C) $(UV_C) $(PROOF_C) $(wildcard csrc/fuzz/*.c)))
 
 .PHONY: need-%
 need-%:
@@ -121,6 +121,32 @@ asan: need-build+test+asan+interop ## all specs, interop's too, under AddressSan
 asan-one:
 	@$(MAKE) --no-print-directory modules $(SAN)
 	@.ci/asan $(THE_LUA) build/$(THE_LUA)-asan $(SPECS) $(INTEROP)
+
+# A target is a file of csrc/fuzz with fuzz_run() in it; libFuzzer is clang's. What it finds is left
+# in build/fuzz/.
+FUZZ_TARGETS = $(patsubst csrc/fuzz/%.c,%,$(shell grep -l '^void fuzz_run' csrc/fuzz/*.c))
+FUZZ_SHARED = $(filter-out $(FUZZ_TARGETS:%=csrc/fuzz/%.c) csrc/fuzz/replay.c,$(wildcard csrc/fuzz/*.c))
+FUZZ_C = $(FUZZ_SHARED) $(filter-out csrc/proof/%,$(SIM_C))
+FUZZ_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZZ_TIME ?= 60
+FUZZ_JOBS ?= 1
+.PHONY: fuzz
+fuzz: need-build+fuzz ## inputs made up by libFuzzer: TARGET=name (all), FUZZ_TIME=s (60), FUZZ_JOBS=n at a time
+	@$(MAKE) --no-print-directory -s fuzz-programs LUA=$(THE_LUA) CC=clang KIND=-fuzz \
+	  CFLAGS="-O1 -g -fsanitize=fuzzer-no-link $(FUZZ_SANITIZE)" LDFLAGS="-fsanitize=fuzzer $(FUZZ_SANITIZE)"
+	@.ci/fuzz build/$(THE_LUA)-fuzz/fuzz $(FUZZ_TIME) $(FUZZ_JOBS) $(or $(TARGET),$(FUZZ_TARGETS))
+
+# The same targets without clang, on the inputs that are kept.
+.PHONY: replay
+replay: need-build ## the inputs in spec/fuzz/corpus again, under gcc's sanitizers
+	@$(MAKE) --no-print-directory -s fuzz-programs LUA=$(THE_LUA) $(SAN) FUZZ_MAIN=csrc/fuzz/replay.c
+	@for target in $(FUZZ_TARGETS); do \
+	  build/$(THE_LUA)-asan/fuzz/$$target spec/fuzz/corpus/$$target || exit 1; done
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
+$(FUZZ_TARGETS:%=$(BUILD)/fuzz/%): %: %.o $(call objects,$(FUZZ_C) $(FUZZ_MAIN))
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lz
 
 .PHONY: lint
 lint: need-build+lint ## luacheck, clang-format, warnings of gcc and clang, direction of includes
