@@ -63,6 +63,7 @@ build = {
         "csrc/sim/wire.c",
         "csrc/ws/connection.c",
         "csrc/ws/frame.c",
+        "csrc/ws/http.c",
         "csrc/ws/upgrade.c",
         "csrc/ws/utf8.c",
       },

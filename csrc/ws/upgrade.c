@@ -1,223 +1,11 @@
-/* The opening handshake (RFC 6455 section 4) on a small strict reader of HTTP/1.1 heads. Owns
- * nothing; spans point into the caller's head. Never repairs what is malformed: a proxy in front
- * might read it in another way. */
+/* The opening handshake (RFC 6455 section 4). Owns nothing; spans point into the caller's head. */
 #include "ws/upgrade.h"
 
-#include <string.h>
-
 #include "base/sha1.h"
+#include "ws/http_private.h"
 
 #define KEY_LEN    24 /* 16 bytes in Base64 */
 #define ACCEPT_LEN 28 /* 20 bytes in Base64 */
-
-/* ---- Spans and characters ---------------------------------------------------------------- */
-
-static struct dop_span span(const char *data, size_t len) {
-  struct dop_span s = {data, len};
-  return s;
-}
-
-static struct dop_span span_of(const char *word) {
-  return span(word, word != NULL ? strlen(word) : 0);
-}
-
-/* ASCII alone, whatever the locale says. */
-static char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-static int is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-static int is_letter(char c) {
-  return lower(c) >= 'a' && lower(c) <= 'z';
-}
-static int is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
-
-/* tchar of RFC 9110 5.6.2 */
-static int is_token_char(char c) {
-  if (is_letter(c) || is_digit(c)) return 1;
-  return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
-}
-
-/* What a header value or a reason phrase is made of: bytes from 0x80 on are opaque (9110 5.5). */
-static int is_value_char(char c) {
-  unsigned char u = (unsigned char)c;
-  return (u >= 0x20 && u != 0x7F) || u == '\t';
-}
-
-static int is_visible(char c) {
-  return c > 0x20 && (unsigned char)c < 0x7F;
-}
-
-static int all(struct dop_span s, int (*is)(char)) {
-  for (size_t i = 0; i < s.len; i++) {
-    if (!is(s.data[i])) return 0;
-  }
-  return 1;
-}
-
-static int equal(struct dop_span s, struct dop_span other, int fold) {
-  if (s.len != other.len) return 0;
-  for (size_t i = 0; i < s.len; i++) {
-    if (fold ? lower(s.data[i]) != lower(other.data[i]) : s.data[i] != other.data[i]) return 0;
-  }
-  return 1;
-}
-
-static struct dop_span trimmed(struct dop_span s) {
-  while (s.len != 0 && is_blank(s.data[0])) {
-    s.data++;
-    s.len--;
-  }
-  while (s.len != 0 && is_blank(s.data[s.len - 1])) s.len--;
-  return s;
-}
-
-int dop_span_is(struct dop_span s, const char *word) {
-  return equal(s, span_of(word), 1);
-}
-
-int dop_span_has_token(struct dop_span value, const char *word, int fold) {
-  struct dop_span wanted = span_of(word);
-  size_t from = 0;
-
-  for (size_t i = 0; i <= value.len && value.len != 0; i++) {
-    if (i < value.len && value.data[i] != ',') continue;
-    if (equal(trimmed(span(value.data + from, i - from)), wanted, fold)) return 1;
-    from = i + 1;
-  }
-  return 0;
-}
-
-int dop_http_name_ok(const char *name, size_t len) {
-  return len != 0 && all(span(name, len), is_token_char);
-}
-
-int dop_http_value_ok(const char *value, size_t len) {
-  return all(span(value, len), is_value_char);
-}
-
-/* ---- Reading a head ---------------------------------------------------------------------- */
-
-size_t dop_http_head_end(const char *data, size_t len, size_t *seen) {
-  size_t at = *seen;
-
-  while (at < len) {
-    const char *lf = memchr(data + at, '\n', len - at);
-
-    if (lf == NULL) break;
-    at = (size_t)(lf - data) + 1;
-    if (at >= 4 && memcmp(lf - 3, "\r\n\r", 3) == 0) {
-      *seen = at;
-      return at;
-    }
-  }
-  *seen = len;
-  return 0;
-}
-
-/* What is still to be read of a head. */
-struct reader {
-  const char *at, *end;
-};
-
-/* Takes the next line without its CRLF: 1, or 0 when there is none that ends rightly. */
-static int next_line(struct reader *r, struct dop_span *line, const char **why) {
-  size_t left = (size_t)(r->end - r->at), len;
-  const char *lf = left != 0 ? memchr(r->at, '\n', left) : NULL;
-
-  if (lf == NULL) {
-    *why = "The head is not whole.";
-    return 0;
-  }
-  len = (size_t)(lf - r->at);
-  if (len == 0 || lf[-1] != '\r') {
-    *why = "A line ends in a bare LF.";
-    return 0;
-  }
-  *line = span(r->at, len - 1);
-  r->at = lf + 1;
-  return 1;
-}
-
-/* Splits "name: value" (RFC 9112 section 5). Returns what is wrong, NULL when nothing is. */
-static const char *read_field(struct dop_span line, struct dop_field *field) {
-  const char *colon;
-
-  if (is_blank(line.data[0])) return "A header is folded over two lines.";
-  colon = memchr(line.data, ':', line.len);
-  if (colon == NULL) return "A header has no colon.";
-  field->name = span(line.data, (size_t)(colon - line.data));
-  if (!dop_http_name_ok(field->name.data, field->name.len)) {
-    if (field->name.len != 0 && is_blank(colon[-1])) return "There is a blank before a colon.";
-    return "The name of a header is not a token.";
-  }
-  field->value = trimmed(span(colon + 1, line.len - field->name.len - 1));
-  if (!all(field->value, is_value_char)) return "There is a control byte in a header.";
-  return NULL;
-}
-
-/* Reads all fields up to the empty line, behind which nothing may come. 0, or the status that
- * refuses them; what was read before the fault stays in the head. */
-static unsigned read_fields(struct reader *r, struct dop_head *head, unsigned max_fields,
-                            const char **why) {
-  struct dop_span line;
-
-  if (max_fields > DOP_HTTP_FIELDS_MAX) max_fields = DOP_HTTP_FIELDS_MAX;
-  for (;;) {
-    const char *wrong;
-
-    if (!next_line(r, &line, why)) return 400;
-    if (line.len == 0) break;
-    if (head->count == max_fields) {
-      *why = "There are too many headers.";
-      return 431;
-    }
-    wrong = read_field(line, &head->fields[head->count]);
-    if (wrong != NULL) {
-      *why = wrong;
-      return 400;
-    }
-    head->count++;
-  }
-  if (r->at == r->end) return 0;
-  *why = "Something comes behind the head.";
-  return 400;
-}
-
-/* Looks for a header: returns how often it comes; *first is the value of the first one. */
-static unsigned find(const struct dop_head *head, const char *name, struct dop_span *first) {
-  struct dop_span wanted = span_of(name);
-  unsigned found = 0;
-
-  *first = span(NULL, 0);
-  for (unsigned i = 0; i < head->count; i++) {
-    if (!equal(head->fields[i].name, wanted, 1)) continue;
-    if (found++ == 0) *first = head->fields[i].value;
-  }
-  return found;
-}
-
-struct dop_span dop_head_get(const struct dop_head *head, const char *name) {
-  struct dop_span value;
-
-  (void)find(head, name, &value);
-  return value;
-}
-
-/* Whether a list that may be spread over several headers has the token, whatever its case. */
-static int lists(const struct dop_head *head, const char *name, const char *token) {
-  struct dop_span wanted = span_of(name);
-
-  for (unsigned i = 0; i < head->count; i++) {
-    if (equal(head->fields[i].name, wanted, 1) &&
-        dop_span_has_token(head->fields[i].value, token, 1))
-      return 1;
-  }
-  return 0;
-}
 
 /* Base64 of the SHA-1 of the key and the GUID of RFC 6455 4.2.2. */
 static void accept_of(const char key[KEY_LEN], char accept[ACCEPT_LEN]) {
@@ -232,23 +20,6 @@ static void accept_of(const char key[KEY_LEN], char accept[ACCEPT_LEN]) {
 }
 
 /* ---- The server's side ------------------------------------------------------------------- */
-
-/* "method SP target SP HTTP/1.1" (RFC 9112 section 3): one space each, nothing around. */
-static const char *read_request_line(struct dop_span line, struct dop_head *head) {
-  const char *end = line.data + line.len, *gap, *gap2;
-
-  gap = line.len != 0 ? memchr(line.data, ' ', line.len) : NULL;
-  gap2 = gap != NULL ? memchr(gap + 1, ' ', (size_t)(end - gap - 1)) : NULL;
-  if (gap2 == NULL) return "The request line is malformed.";
-  head->method = span(line.data, (size_t)(gap - line.data));
-  head->target = span(gap + 1, (size_t)(gap2 - gap - 1));
-  if (!dop_http_name_ok(head->method.data, head->method.len) || head->target.len == 0 ||
-      !all(head->target, is_visible))
-    return "The request line is malformed.";
-  if (!equal(span(gap2 + 1, (size_t)(end - gap2 - 1)), span_of("HTTP/1.1"), 0))
-    return "The HTTP version is not 1.1.";
-  return NULL;
-}
 
 /* An authority may hold none of these; who compares it with an Origin must not be led astray. */
 static int is_host_char(char c) {
@@ -283,7 +54,8 @@ static unsigned refuse(unsigned status, const char *reason, const char **why) {
 /* Whether anything in the request is a sign of a WebSocket: a proxy that takes Upgrade away leaves
  * the key. */
 static int asks_upgrade(const struct dop_head *head) {
-  return lists(head, "Upgrade", "websocket") || dop_head_get(head, "Sec-WebSocket-Key").data;
+  return dop_head_lists(head, "Upgrade", "websocket") ||
+         dop_head_get(head, "Sec-WebSocket-Key").data;
 }
 
 /* What HTTP itself asks of the request. */
@@ -296,7 +68,7 @@ static unsigned check_http(struct dop_upgrade_request *req, const char **why) {
     return refuse(405, "The method is not GET.", why);
   if (head->target.data[0] != '/')
     return refuse(400, "The target does not begin with a slash.", why);
-  hosts = find(head, "Host", &req->host);
+  hosts = dop_head_find(head, "Host", &req->host);
   if (hosts == 0) return refuse(400, "There is no Host header.", why);
   if (hosts > 1) return refuse(400, "There is more than one Host header.", why);
   if (req->host.len == 0 || !all(req->host, is_host_char))
@@ -309,20 +81,20 @@ static unsigned check_http(struct dop_upgrade_request *req, const char **why) {
 static unsigned check_upgrade(struct dop_upgrade_request *req, const char **why) {
   struct dop_head *head = &req->head;
   struct dop_span version;
-  unsigned keys = find(head, "Sec-WebSocket-Key", &req->key);
-  unsigned versions = find(head, "Sec-WebSocket-Version", &version);
+  unsigned keys = dop_head_find(head, "Sec-WebSocket-Key", &req->key);
+  unsigned versions = dop_head_find(head, "Sec-WebSocket-Version", &version);
 
   if (!asks_upgrade(head)) {
     req->plain = 1;
     return refuse(426, "The request does not ask for an upgrade to websocket.", why);
   }
-  if (find(head, "Origin", &req->origin) > 1)
+  if (dop_head_find(head, "Origin", &req->origin) > 1)
     return refuse(400, "There is more than one Origin header.", why);
   if (versions > 1) return refuse(400, "There is more than one Sec-WebSocket-Version header.", why);
   if (keys > 1) return refuse(400, "There is more than one Sec-WebSocket-Key header.", why);
-  if (!lists(head, "Upgrade", "websocket"))
+  if (!dop_head_lists(head, "Upgrade", "websocket"))
     return refuse(426, "The request does not ask for an upgrade to websocket.", why);
-  if (!lists(head, "Connection", "upgrade"))
+  if (!dop_head_lists(head, "Connection", "upgrade"))
     return refuse(426, "The Connection header does not say upgrade.", why);
   if (!equal(version, span_of("13"), 0))
     return refuse(426, "The WebSocket version is not 13.", why);
@@ -334,41 +106,16 @@ static unsigned check_upgrade(struct dop_upgrade_request *req, const char **why)
 
 unsigned dop_upgrade_parse_request(struct dop_upgrade_request *req, const char *data, size_t len,
                                    unsigned max_fields, const char **why) {
-  struct reader r = {data, data};
-  struct dop_span line;
-  const char *wrong;
-  unsigned status;
+  unsigned status = dop_http_parse_request(&req->head, data, len, max_fields, why);
 
-  req->head.method = req->head.target = span(NULL, 0);
   req->host = req->key = req->origin = span(NULL, 0);
-  req->head.status = req->head.count = 0;
   req->plain = req->head_only = 0;
-  if (len != 0) r.end = data + len;
-  if (!next_line(&r, &line, why)) return 400;
-  wrong = read_request_line(line, &req->head);
-  if (wrong != NULL) return refuse(400, wrong, why);
-  status = read_fields(&r, &req->head, max_fields, why);
   if (status == 0) status = check_http(req, why);
   if (status == 0) status = check_upgrade(req, why);
   return status;
 }
 
 /* ---- The client's side ------------------------------------------------------------------- */
-
-/* "HTTP/1.1 101 reason" (RFC 9112 section 4). The status of an older HTTP/1.0 is read too, for the
- * sake of proxies that answer with an error in it. Returns whether the version is 1.1; the status
- * stays 0 when this is no HTTP. Many servers leave out the space before an empty reason. */
-static int read_status_line(struct dop_span line, struct dop_head *head) {
-  const char *p = line.data;
-
-  if (line.len < 12 || memcmp(p, "HTTP/1.", 7) != 0 || !is_digit(p[7]) || p[8] != ' ') return 0;
-  if (p[9] < '1' || p[9] > '9' || !is_digit(p[10]) || !is_digit(p[11])) return 0;
-  if (line.len > 12 && p[12] != ' ') return 0;
-  if (!all(span(p + 12, line.len - 12), is_value_char)) return 0;
-  head->status =
-      (unsigned)(p[9] - '0') * 100 + (unsigned)(p[10] - '0') * 10 + (unsigned)(p[11] - '0');
-  return p[7] == '1';
-}
 
 static const char *not_upgraded(unsigned status) {
   if (status >= 300 && status <= 399) return "The server answers with a redirect.";
@@ -381,7 +128,7 @@ static const char *not_upgraded(unsigned status) {
 
 /* The selected subprotocol: at most one, and a token. */
 static const char *read_protocol(const struct dop_head *head, struct dop_span *protocol) {
-  unsigned count = find(head, "Sec-WebSocket-Protocol", protocol);
+  unsigned count = dop_head_find(head, "Sec-WebSocket-Protocol", protocol);
 
   if (count == 0) return NULL;
   if (count > 1 || memchr(protocol->data, ',', protocol->len) != NULL)
@@ -397,13 +144,14 @@ static const char *check_answer(const struct dop_head *head, const char *key,
   struct dop_span value;
   char accept[ACCEPT_LEN];
 
-  if (find(head, "Upgrade", &value) != 1 || !dop_span_is(value, "websocket"))
+  if (dop_head_find(head, "Upgrade", &value) != 1 || !dop_span_is(value, "websocket"))
     return "The answer does not upgrade to websocket.";
-  if (!lists(head, "Connection", "upgrade"))
+  if (!dop_head_lists(head, "Connection", "upgrade"))
     return "The Connection header of the answer does not say upgrade.";
   if (strlen(key) != KEY_LEN) return "The key of the request is malformed.";
   accept_of(key, accept);
-  if (find(head, "Sec-WebSocket-Accept", &value) != 1 || !equal(value, span(accept, ACCEPT_LEN), 0))
+  if (dop_head_find(head, "Sec-WebSocket-Accept", &value) != 1 ||
+      !equal(value, span(accept, ACCEPT_LEN), 0))
     return "The Sec-WebSocket-Accept header is not the answer to our key.";
   for (unsigned i = 0; i < head->count; i++) {
     if (dop_span_is(head->fields[i].name, "Sec-WebSocket-Extensions") &&
@@ -416,24 +164,14 @@ static const char *check_answer(const struct dop_head *head, const char *key,
 int dop_upgrade_parse_response(struct dop_head *head, const char *data, size_t len,
                                unsigned max_fields, const char *key, struct dop_span *protocol,
                                const char **why) {
-  struct reader r = {data, data};
-  struct dop_span line;
-  int is_1_1;
+  int faulty = dop_http_parse_response(head, data, len, max_fields, why);
 
-  head->method = head->target = *protocol = span(NULL, 0);
-  head->status = head->count = 0;
-  if (len != 0) r.end = data + len;
-  if (!next_line(&r, &line, why)) return -1;
-  is_1_1 = read_status_line(line, head);
-  if (head->status == 0) {
-    *why = "The answer is not HTTP.";
-    return -1;
-  }
+  *protocol = span(NULL, 0);
   /* The status says more than a fault in the headers that come with it. */
-  if (read_fields(&r, head, max_fields, why) != 0 && head->status == 101) return -1;
+  if (faulty && (head->status == 0 || head->status == 101)) return -1;
   if (head->status != 101) {
     *why = not_upgraded(head->status);
-  } else if (!is_1_1) {
+  } else if (!head->is_1_1) {
     *why = "The HTTP version of the answer is not 1.1.";
   } else {
     *why = check_answer(head, key, protocol);
@@ -444,39 +182,6 @@ int dop_upgrade_parse_response(struct dop_head *head, const char *data, size_t l
 }
 
 /* ---- Writing ----------------------------------------------------------------------------- */
-
-/* Appends all parts or, without memory, none. */
-static int append_all(struct dop_bytes *out, const struct dop_span *parts, unsigned count) {
-  size_t size = 0;
-  char *to;
-
-  for (unsigned i = 0; i < count; i++) {
-    if (parts[i].len > SIZE_MAX - size) return -1;
-    size += parts[i].len;
-  }
-  to = dop_bytes_room(out, size);
-  if (to == NULL) return -1;
-  for (unsigned i = 0; i < count; i++) {
-    if (parts[i].len == 0) continue;
-    memcpy(to, parts[i].data, parts[i].len);
-    to += parts[i].len;
-  }
-  out->len += (uint32_t)size;
-  return 0;
-}
-
-#define COUNT(parts) (sizeof(parts) / sizeof *(parts))
-
-/* Writes a number in decimal to the end of `digits`, free of the locale. */
-static struct dop_span decimal(size_t n, char digits[20]) {
-  char *p = digits + 20;
-
-  do {
-    *--p = (char)('0' + n % 10);
-    n /= 10;
-  } while (n != 0);
-  return span(p, (size_t)(digits + 20 - p));
-}
 
 int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const char *protocol,
                              const char *headers) {
@@ -495,43 +200,8 @@ int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const c
         span_of(headers),
         span_of("\r\n"),
     };
-    return append_all(out, parts, COUNT(parts));
+    return dop_http_append(out, parts, COUNT(parts));
   }
-}
-
-/* The headers that HTTP wants with a status (RFC 9110 15.5.6, 15.5.22; RFC 6455 4.4). */
-static const char *headers_of(unsigned status) {
-  if (status == 405) return "Connection: close\r\nAllow: GET\r\n";
-  if (status == 426)
-    return "Connection: close, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
-  return "Connection: close\r\n";
-}
-
-struct dop_answer dop_answer_text(unsigned status, const char *headers, const char *text) {
-  struct dop_answer a = {.status = status, .headers = headers, .body = text, .len = strlen(text)};
-  return a;
-}
-
-int dop_upgrade_write_answer(struct dop_bytes *out, const struct dop_answer *a) {
-  char digits[20], digits2[20];
-  int content = a->status != 204 && a->status != 304; /* RFC 9110 8.6, 15.4.5 */
-  const struct dop_span parts[] = {
-      span_of("HTTP/1.1 "),
-      decimal(a->status, digits),
-      span_of(" "),
-      span_of(dop_http_reason(a->status)),
-      span_of("\r\n"),
-      span_of(headers_of(a->status)),
-      span_of(content && !a->typed ? "Content-Type: text/plain; charset=utf-8\r\n" : NULL),
-      span_of(content ? "Content-Length: " : NULL),
-      content ? decimal(a->len, digits2) : span(NULL, 0),
-      span_of(content ? "\r\n" : NULL),
-      span_of(a->headers),
-      span_of("\r\n"),
-      content && !a->head_only ? span(a->body, a->len) : span(NULL, 0),
-  };
-
-  return append_all(out, parts, COUNT(parts));
 }
 
 int dop_upgrade_write_request(struct dop_bytes *out, const char *host, const char *target,
@@ -551,55 +221,5 @@ int dop_upgrade_write_request(struct dop_bytes *out, const char *host, const cha
       span_of("\r\n"),
   };
 
-  return append_all(out, parts, COUNT(parts));
-}
-
-const char *dop_http_reason(unsigned status) {
-  static const struct {
-    unsigned status;
-    const char *reason;
-  } known[] = {
-      {101, "Switching Protocols"},
-      {200, "OK"},
-      {201, "Created"},
-      {202, "Accepted"},
-      {204, "No Content"},
-      {301, "Moved Permanently"},
-      {302, "Found"},
-      {303, "See Other"},
-      {304, "Not Modified"},
-      {307, "Temporary Redirect"},
-      {308, "Permanent Redirect"},
-      {400, "Bad Request"},
-      {401, "Unauthorized"},
-      {402, "Payment Required"},
-      {403, "Forbidden"},
-      {404, "Not Found"},
-      {405, "Method Not Allowed"},
-      {406, "Not Acceptable"},
-      {408, "Request Timeout"},
-      {409, "Conflict"},
-      {410, "Gone"},
-      {413, "Content Too Large"},
-      {414, "URI Too Long"},
-      {417, "Expectation Failed"},
-      {421, "Misdirected Request"},
-      {422, "Unprocessable Content"},
-      {426, "Upgrade Required"},
-      {429, "Too Many Requests"},
-      {431, "Request Header Fields Too Large"},
-      {451, "Unavailable For Legal Reasons"},
-      {500, "Internal Server Error"},
-      {501, "Not Implemented"},
-      {502, "Bad Gateway"},
-      {503, "Service Unavailable"},
-      {504, "Gateway Timeout"},
-      {505, "HTTP Version Not Supported"},
-      {511, "Network Authentication Required"},
-  };
-
-  for (unsigned i = 0; i < COUNT(known); i++) {
-    if (known[i].status == status) return known[i].reason;
-  }
-  return status >= 400 ? "Refused" : "Answered";
+  return dop_http_append(out, parts, COUNT(parts));
 }

@@ -1,5 +1,6 @@
 /* ws: WebSocket without I/O (RFC 6455). Knows nothing of sessions.
  *
+ *   http        heads of HTTP/1.1
  *   upgrade     the opening handshake, both roles
  *   connection  frames to messages: fragmentation, control frames, what is a violation
  *   frame       frames on the wire and masking
