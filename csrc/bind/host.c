@@ -193,14 +193,18 @@ static void push_unsettled(lua_State *L, struct dop_event *ev) {
   }
 }
 
+static void push_optional(lua_State *L, unsigned number) {
+  if (number)
+    lua_pushinteger(L, (lua_Integer)number);
+  else
+    lua_pushnil(L);
+}
+
 /* Pushes what goes behind the node in a handler's arguments; returns how many values. */
 static int push_arguments(lua_State *L, struct dop_event *ev) {
   switch (ev->type) {
   case DOP_EVENT_CLOSE:
-    if (ev->code)
-      lua_pushinteger(L, (lua_Integer)ev->code);
-    else
-      lua_pushnil(L);
+    push_optional(L, ev->code);
     lua_pushstring(L, ev->why);
     return 2;
   case DOP_EVENT_ERROR:
@@ -230,7 +234,9 @@ static int push_arguments(lua_State *L, struct dop_event *ev) {
     lua_pushstring(L, ev->why);
     lua_pushstring(L, ev->code_name[0] ? ev->code_name : NULL);
     lua_pushnumber(L, (lua_Number)ev->elapsed / 1000);
-    return 3;
+    push_optional(L, ev->code);
+    push_optional(L, ev->retry_after);
+    return 5;
   default:
     return 0;
   }

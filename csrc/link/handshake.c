@@ -198,6 +198,20 @@ struct dop_link *dop_link_dial(struct dop_transport *t, const char *host, const 
   return NULL;
 }
 
+/* The server answers with something else: says what, and of a redirect where it leads, so that
+ * somebody can mend the URL. Nobody follows: where the session's token goes is not the answer's to
+ * say. */
+static void not_upgraded(struct dop_link *l, const struct dop_head *head, const char *why) {
+  char told[128], where[64];
+  int redirects = dop_http_redirects(head->status);
+  if (redirects && dop_http_location(head, where, sizeof where))
+    snprintf(told, sizeof told, "the server redirects with status %u to %s: not followed",
+             head->status, where);
+  else
+    snprintf(told, sizeof told, "the server answered with status %u: %s", head->status, why);
+  dop_link_answered(l, redirects ? "REDIRECT" : "UPGRADE", told, head);
+}
+
 static int hear_response(struct dop_link *l, size_t len) {
   struct dop_transport *t = l->socket.transport;
   struct dop_head head;
@@ -208,12 +222,9 @@ static int hear_response(struct dop_link *l, size_t len) {
                                           l->upgrade->key, &protocol, &why);
   if (!failed && protocol.data)
     speaks_lossless = l->upgrade->offered && dop_span_has_token(protocol, lossless, 0);
-  if (failed) {
-    char told[128];
-    if (head.status && head.status != 101) {
-      snprintf(told, sizeof told, "the server answered with status %u: %s", head.status, why);
-      why = told;
-    }
+  if (failed && head.status && head.status != 101) {
+    not_upgraded(l, &head, why);
+  } else if (failed) {
     dop_link_lost(l, "UPGRADE", why);
   } else if (protocol.data && !dop_span_has_token(protocol, "dop", 0) && !speaks_lossless) {
     dop_link_lost(l, "UPGRADE", "the server selected a subprotocol that was not offered");

@@ -148,7 +148,17 @@ static void link_drop(struct dop_socket *s, int reset) {
   dop_link_die(as_link(s), reset);
 }
 
-void dop_link_lost(struct dop_link *l, const char *code_name, const char *why) {
+static void end_attempt(struct dop_link *l, const char *code_name, const char *why,
+                        const struct dop_head *answer) {
+  struct dop_transport *t = l->socket.transport;
+  struct dop_event *ev = dop_transport_down(t, 0, code_name, why);
+  if (!ev || !answer) return;
+  ev->code = answer->status;
+  ev->retry_after = dop_http_retry_after(answer);
+}
+
+static void lost(struct dop_link *l, const char *code_name, const char *why,
+                 const struct dop_head *answer) {
   struct dop_transport *t = l->socket.transport;
   int early = l->state == DOP_LINK_UPGRADING || l->state == DOP_LINK_ASKED;
   if (l->state == DOP_LINK_DEAD) return;
@@ -157,8 +167,17 @@ void dop_link_lost(struct dop_link *l, const char *code_name, const char *why) {
   if (l->socket.node)
     dop_node_lost(&l->socket, 1006, code_name, why);
   else if (early && t->role == DOP_CLIENT)
-    dop_transport_down(t, 0, code_name, why);
+    end_attempt(l, code_name, why, answer);
   dop_socket_unref(&l->socket);
+}
+
+void dop_link_lost(struct dop_link *l, const char *code_name, const char *why) {
+  lost(l, code_name, why, NULL);
+}
+
+void dop_link_answered(struct dop_link *l, const char *code_name, const char *why,
+                       const struct dop_head *answer) {
+  lost(l, code_name, why, answer);
 }
 
 void dop_link_eof(struct dop_link *l) {

@@ -21,6 +21,11 @@ int dop_link_handshake(struct dop_link *l);
 
 void dop_link_free_upgrade(struct dop_link *l);
 
+/* A client's attempt failed, as dop_link_lost() has it, by an answer of HTTP: its status, and how
+ * long it asks to be left alone, go along. */
+void dop_link_answered(struct dop_link *l, const char *code_name, const char *why,
+                       const struct dop_head *answer);
+
 /* The upgrade is done: the WebSocket begins and the node hears of its socket. */
 void dop_link_begin(struct dop_link *l, struct dop_node *n);
 

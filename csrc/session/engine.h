@@ -52,11 +52,12 @@ struct dop_event {
   struct dop_event *next;
   enum dop_event_type type;
   unsigned now, before; /* enum dop_status */
-  unsigned code;        /* a close code, 0 without one */
+  unsigned code;        /* a close code, 0 without one; DOWN: perhaps a status of HTTP instead */
   struct dop_transport *transport;
   struct dop_node *node;      /* with a reference; NULL for DOWN */
   struct dop_socket *socket;  /* with a reference; for REQUEST, HTTP */
   uint64_t elapsed;           /* ms; RECONNECT: without a socket, DOWN: CONNECTED before it */
+  uint32_t retry_after;       /* s; of DOWN: for so long the server asks to be left alone */
   uint32_t written;           /* of DISCONNECT: so many of them were written ... */
   unsigned settled : 1;       /* ... and are known not to have been delivered */
   struct dop_queue unsettled; /* messages that were accepted and never written */

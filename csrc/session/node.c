@@ -297,7 +297,8 @@ void dop_node_lost(struct dop_socket *s, unsigned code, const char *code_name, c
     begin_again(n, why);
   else
     dop_node_end(n, 0, why);
-  if (t->role == DOP_CLIENT) dop_transport_down(t, held, code_name, why);
+  struct dop_event *ev = t->role == DOP_CLIENT ? dop_transport_down(t, held, code_name, why) : NULL;
+  if (ev) ev->code = code;
   dop_transport_unref(t);
   dop_node_unref(n);
 }

@@ -130,13 +130,14 @@ int dop_transport_awaits_socket(const struct dop_transport *t) {
   return n && n->status != DOP_DISCONNECTED && !n->socket;
 }
 
-void dop_transport_down(struct dop_transport *t, uint64_t held, const char *code_name,
-                        const char *why) {
-  if (t->closed) return;
+struct dop_event *dop_transport_down(struct dop_transport *t, uint64_t held, const char *code_name,
+                                     const char *why) {
+  if (t->closed) return NULL;
   struct dop_event *ev = dop_engine_event(t, NULL, DOP_EVENT_DOWN, why);
-  if (!ev) return;
+  if (!ev) return NULL;
   dop_event_code(ev, code_name);
   ev->elapsed = held;
+  return ev;
 }
 
 int dop_transport_inject_half(struct dop_transport *t, const char *text, size_t len) {

@@ -116,9 +116,10 @@ int dop_transport_awaits_socket(const struct dop_transport *t);
 
 /* A client's attempt came to nothing before there was a socket, or its socket is gone: reports
  * DOP_EVENT_DOWN with a sentence and a code ("ECONNREFUSED"), unless the transport is closed.
- * `held` is for how many ms the session was CONNECTED on the socket that is gone. */
-void dop_transport_down(struct dop_transport *t, uint64_t held, const char *code_name,
-                        const char *why);
+ * `held` is for how many ms the session was CONNECTED on the socket that is gone. Returns the event
+ * for the caller to add what it knows, or NULL. */
+struct dop_event *dop_transport_down(struct dop_transport *t, uint64_t held, const char *code_name,
+                                     const char *why);
 
 /* For tests of the machine: the next node's half will be these bytes. -1 without memory. */
 int dop_transport_inject_half(struct dop_transport *t, const char *text, size_t len);

@@ -218,6 +218,53 @@ int dop_http_parse_response(struct dop_head *head, const char *data, size_t len,
   return read_fields(&r, head, max_fields, why) != 0 ? -1 : 0;
 }
 
+int dop_http_redirects(unsigned status) {
+  return (status >= 300 && status <= 303) || status == 307 || status == 308;
+}
+
+/* The part of a URL from its authority on; all of a reference that has none. */
+static struct dop_span without_user(struct dop_span url, size_t *scheme) {
+  const char *at = NULL, *end = url.data + url.len;
+
+  *scheme = 0;
+  for (size_t i = 0; i + 1 < url.len && !*scheme; i++)
+    if (url.data[i] == '/' && url.data[i + 1] == '/') *scheme = i + 2;
+  if (!*scheme) return url;
+  for (const char *p = url.data + *scheme; p < end && *p != '/' && *p != '\\'; p++)
+    if (*p == '@') at = p + 1;
+  if (at == NULL) at = url.data + *scheme;
+  return span(at, (size_t)(end - at));
+}
+
+size_t dop_http_location(const struct dop_head *head, char *to, size_t size) {
+  struct dop_span url = dop_head_get(head, "Location"), rest;
+  size_t len = 0, scheme;
+
+  for (size_t i = 0; i < url.len; i++) {
+    if (url.data[i] != '?' && url.data[i] != '#') continue;
+    url.len = i;
+  }
+  rest = without_user(url, &scheme);
+  for (size_t i = 0; i < scheme + rest.len && len + 1 < size; i++) {
+    char c = i < scheme ? url.data[i] : rest.data[i - scheme];
+    if (is_visible(c)) to[len++] = c;
+  }
+  to[len] = 0;
+  return len;
+}
+
+uint32_t dop_http_retry_after(const struct dop_head *head) {
+  struct dop_span value;
+  uint32_t seconds = 0;
+
+  if (dop_head_find(head, "Retry-After", &value) != 1 || !all(value, is_digit)) return 0;
+  for (size_t i = 0; i < value.len; i++) {
+    seconds = seconds * 10 + (uint32_t)(value.data[i] - '0');
+    if (seconds > 100000000) return 1000000000;
+  }
+  return seconds;
+}
+
 /* ---- Writing ----------------------------------------------------------------------------- */
 
 int dop_http_append(struct dop_bytes *out, const struct dop_span *parts, unsigned count) {

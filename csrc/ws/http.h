@@ -61,6 +61,18 @@ int dop_head_lists(const struct dop_head *head, const char *name, const char *to
 /* The value of the first field with that name, data NULL when there is none. */
 struct dop_span dop_head_get(const struct dop_head *head, const char *name);
 
+/* Whether a status of an answer means: ask elsewhere. */
+int dop_http_redirects(unsigned status);
+
+/* Writes where it leads as people may read it, a C string: without user and password, query and
+ * fragment, where secrets are; without bytes that are not visible; cut to the size. Returns its
+ * length, 0 when the answer does not say. */
+size_t dop_http_location(const struct dop_head *head, char *to, size_t size);
+
+/* The seconds that an answer's Retry-After asks for, at most 10^9; 0 without one, or when it is a
+ * date, which needs a calendar. */
+uint32_t dop_http_retry_after(const struct dop_head *head);
+
 /* What a server says instead of 101. */
 struct dop_answer {
   unsigned status;

@@ -119,8 +119,11 @@ unsigned dop_upgrade_parse_request(struct dop_upgrade_request *req, const char *
 
 static const char *not_upgraded(unsigned status) {
   if (status >= 300 && status <= 399) return "The server answers with a redirect.";
-  if (status == 401 || status == 403) return "The server does not let us in.";
+  if (status == 401) return "The server wants to know who we are.";
+  if (status == 403) return "The server does not let us in.";
   if (status == 404) return "The server knows no such path.";
+  if (status == 407) return "A proxy on the way wants to know who we are.";
+  if (status == 429) return "The server has heard too much of us.";
   if (status == 426) return "The server asks for another protocol version.";
   if (status >= 500) return "The server or a proxy has failed.";
   return "The status of the answer is not 101.";

@@ -1,10 +1,11 @@
---- Reconnection policies. A policy is any function(attempt, why) that returns the seconds to wait
+--- Reconnection policies. A policy is any function(attempt, why, code, info) that returns the seconds to wait
 -- before the next attempt, or nil to give up; `attempt` counts from 0 since the client was last
--- CONNECTED for a while, `why` is a sentence.
+-- CONNECTED for a while, `why` is a sentence, `code` and `info` what a program can make of it: see
+-- docs/api.md.
 
 local loop = require "dop.loop"
 
-local defaults = { first = 0.5, factor = 2, most = 20, jitter = true, attempts = math.huge }
+local defaults = { first = 0.5, factor = 2, most = 20, jitter = true, attempts = math.huge, heed = 300 }
 
 local function check(options)
   if type(options) ~= "table" then
@@ -26,15 +27,17 @@ end
 --- The default policy: waits at most `first` seconds (0.5) before the first attempt, at most `factor`
 -- (2) times as long before each further one, never above `most` (20). With `jitter` (true) the wait is
 -- drawn evenly from 0 to that bound, so that a thousand clients which lost the same server do not
--- come back in the same instant. Gives up after `attempts` (never).
+-- come back in the same instant. When the server asks to be left alone for some seconds (Retry-After),
+-- they come first, up to `heed` (300). Gives up after `attempts` (never).
 return function(options)
   if options == nil then options = {} end
   check(options)
   local o = setmetatable({}, { __index = defaults })
   for name, value in pairs(options) do o[name] = value end
-  return function(attempt)
+  return function(attempt, _, _, info)
     if attempt >= o.attempts then return nil end
     local bound = math.min(o.most, o.first * o.factor ^ attempt)
-    return o.jitter and bound * loop.random() or bound
+    local asked = info and info.retry_after or 0
+    return math.min(asked, o.heed) + (o.jitter and bound * loop.random() or bound)
   end
 end

@@ -43,15 +43,15 @@ end
 
 -- The policy's answer: seconds, or nil to give up. A policy that fails or answers nonsense is
 -- reported, and the default stands in for it: a client must not end for a mistake in a formula.
-local function ask(client, state, why)
-  local ok, seconds = xpcall(state.retry, explain, state.attempt, why)
+local function ask(client, state, why, code, info)
+  local ok, seconds = xpcall(state.retry, explain, state.attempt, why, code, info)
   if ok and (seconds == nil or type(seconds) == "number" and seconds >= 0 and seconds <= 1e9) then
     return seconds
   end
   report(client, not ok and seconds or (
     "the retry policy must return seconds (0 to 1e9) or nil, the default is used instead: it returned %s, a %s"):format(
     tostring(seconds), type(seconds)))
-  return state.default(state.attempt, why)
+  return state.default(state.attempt, why, code, info)
 end
 
 -- The attempt to come, if there is one, is called off.
@@ -62,11 +62,14 @@ end
 
 -- `held`: for how long the session had the socket that was lost. Only a connection that proved
 -- stable begins the count anew: a server that accepts and drops must not be hammered.
-local function retry(client, why, held)
+local function retry(client, why, code, held, number, retry_after)
   local state = state_of(client)
   if client.closed or state.timer then return end
   if held >= state.stable then state.attempt = 0 end
-  local seconds = ask(client, state, why)
+  local closed = number and number >= 1000
+  local seconds = ask(client, state, why, code, {
+    status = not closed and number or nil, close = closed and number or nil, retry_after = retry_after,
+  })
   -- The policy is the application's: it may have closed the client.
   if client.closed then return end
   if not seconds then
@@ -84,17 +87,17 @@ end
 function dial(client)
   local state, host = state_of(client), core.values(client).host
   local where = state.where
-  local ok, why
+  local ok, why, code
   if where.scheme == "local" then
-    ok, why = inproc.dial(host, client, where.name)
+    ok, why, code = inproc.dial(host, client, where.name)
   else
-    ok, why = host.get():dial(client, where)
+    ok, why, code = host.get():dial(client, where)
   end
   if ok then return end
   -- Not at once: the policy is not to be called before dop.connect has returned.
   state.timer = timer(client, 0, function()
     state.timer = nil
-    retry(client, why, 0)
+    retry(client, why, code, 0)
   end)
 end
 
@@ -128,7 +131,7 @@ local function connect(given)
   }
   values.cancel = function() cancel(values.state) end
   values[core.over] = { values.cancel }
-  values[core.down] = { function(_, why, _, held) retry(client, why, held) end }
+  values[core.down] = { function(_, ...) retry(client, ...) end }
   dial(client)
   return client
 end

@@ -85,6 +85,47 @@ describe("the retry policy", function()
     end)
   end
 
+  it("is told what went wrong as a code, and what the server said", function()
+    local answers = {
+      { "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n\r\n", "UPGRADE", { status = 503, retry_after = 7 } },
+      { "HTTP/1.1 401 Who\r\n\r\n", "UPGRADE", { status = 401 } },
+      { "HTTP/1.1 302 Found\r\nLocation: /other\r\n\r\n", "REDIRECT", { status = 302 } },
+      { "SSH-2.0\r\n\r\n", "UPGRADE", {} },
+    }
+    local asked = {}
+    local server = real.raw_server(nil, function(peer) peer:send(answers[#asked + 1][1]) end)
+    real.connect(server, {
+      retry = function(_, why, code, info)
+        assert.equal("string", type(why))
+        asked[#asked + 1] = { code, info }
+        return #asked < #answers and 0 or nil
+      end,
+    })
+    real.wait("four attempts", function() return #asked == #answers end)
+    for i, answer in ipairs(answers) do assert.same({ answer[2], answer[3] }, asked[i]) end
+  end)
+
+  it("is told how the session's socket was closed", function()
+    local server, asked = real.listen(), nil
+    local client = real.connect(server, { retry = function(_, why, code, info)
+      asked = { why, code, info }
+      return nil
+    end })
+    connected(client)
+    real.wait("the session", function() return server:stats().connects == 1 end)
+    server:close()
+    real.wait("the end", function() return asked end)
+    assert.same({ close = 1001 }, asked[3])
+    assert.is_nil(asked[2])
+  end)
+
+  it("is told of an attempt that could not begin", function()
+    local code
+    real.connect({ url = "local:nobody-here" }, { retry = function(_, _, c) code = c end })
+    real.wait("the answer", function() return code end)
+    assert.equal("ECONNREFUSED", code)
+  end)
+
   it("may close the client", function()
     local client
     client = real.connect({ url = nobody() }, { retry = function() client:close() return 0 end })
@@ -112,6 +153,20 @@ describe("client:reconnect_now()", function()
 end)
 
 describe("dop.backoff", function()
+  it("leaves the server alone for as long as it asks, up to a bound", function()
+    local policy = dop.backoff { first = 0, heed = 100 }
+    local function wait(retry_after) return policy(0, "why", "UPGRADE", { status = 503, retry_after = retry_after }) end
+    assert.equal(0, wait(nil))
+    assert.equal(7, wait(7))
+    assert.equal(100, wait(101))
+    assert.equal(300, dop.backoff { first = 0 }(0, "why", "UPGRADE", { retry_after = 1e9 }))
+    local spread = {}
+    policy = dop.backoff()
+    for i = 1, 50 do spread[i] = policy(3, "why", "UPGRADE", { retry_after = 60 }) end
+    table.sort(spread)
+    assert.is_true(spread[1] >= 60 and spread[50] < 64 and spread[50] - spread[1] > 1)
+  end)
+
   it("draws from 0 to a bound that doubles from half a second to 20", function()
     local policy = dop.backoff()
     for attempt, bound in pairs { [0] = 0.5, [1] = 1, [2] = 2, [5] = 16, [6] = 20, [1000] = 20 } do

@@ -112,7 +112,7 @@ end
 
 --- Gives a client that has dialled what `make` makes of its request (a function of the world and the
 -- head), in every way. Returns `down`, the code by which the attempt failed (nil: it did not), `why`,
--- `request`, `events`, `ending`, and `raw`, what the client wrote.
+-- `status` and `retry_after` of the answer, `request`, `events`, `ending`, and `raw`, what the client wrote.
 function handshake.answer(make, o)
   o = o or {}
   local function run(cut)
@@ -120,9 +120,9 @@ function handshake.answer(make, o)
     local p = w:from_client(true)
     local got = { raw = "", request = p.head }
     core.values(w.client)[core.down] = {
-      function(_, why, code, held)
+      function(_, why, code, held, status, retry_after)
         assert(not got.down and held == 0, "an attempt fails once")
-        got.down, got.why = code, why
+        got.down, got.why, got.status, got.retry_after = code, why, status, retry_after
       end,
     }
     local bytes = make(w, p.head)

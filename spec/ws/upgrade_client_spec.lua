@@ -32,9 +32,9 @@ local function accepted(make, o)
   return got
 end
 
-local function fails(make, o)
+local function fails(make, o, code)
   local got = answer(make, o)
-  assert.equal("UPGRADE", got.down)
+  assert.equal(code or "UPGRADE", got.down)
   assert.is_true(#got.why > 0)
   assert.equal("", got.events)
   assert.equal("", got.raw)
@@ -107,17 +107,52 @@ describe("an answer", function()
 end)
 
 describe("an answer whose status is", function()
-  for _, status in ipairs { 100, 102, 200, 204, 301, 302, 307, 400, 401, 403, 404, 426, 429, 500, 502, 503, 599 } do
-    it(("%d fails the attempt"):format(status), function()
-      fails(says(("HTTP/1.1 %d Something\r\nContent-Length: 0\r\n\r\n"):format(status)))
-      fails(right { " 101 Switching Protocols", " " .. status .. " Right but for the status" })
+  local redirects = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+  for _, status in ipairs { 100, 102, 200, 204, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 407, 426, 429, 500,
+    502, 503, 599 } do
+    it(("%d fails the attempt, and the policy hears of it"):format(status), function()
+      local code = redirects[status] and "REDIRECT" or "UPGRADE"
+      local got = fails(says(("HTTP/1.1 %d Something\r\nContent-Length: 0\r\n\r\n"):format(status)), nil, code)
+      assert.equal(status, got.status)
+      assert.truthy(got.why:find(("status %d: "):format(status), 1, true))
+      fails(right { " 101 Switching Protocols", " " .. status .. " Right but for the status" }, nil, code)
     end)
   end
 
-  it("302 says so, and the client does not follow", function()
-    local got = fails(says("HTTP/1.1 302 Found\r\nLocation: http://localhost/other\r\n\r\n"))
-    assert.truthy(got.why:find("redirect", 1, true))
-  end)
+  local places = {
+    ["http://localhost/other"] = "http://localhost/other",
+    ["/other"] = "/other",
+    ["//other.example/a"] = "//other.example/a",
+    ["https://user:secret@other.example/a@b"] = "https://other.example/a@b",
+    ["https://user@secret@other.example"] = "https://other.example",
+    ["ws://other.example/a?token=secret"] = "ws://other.example/a",
+    ["ws://other.example/a#secret"] = "ws://other.example/a",
+    ["?secret"] = false,
+    ["ws://other.example/\t\195\188 \226\128\174x"] = "ws://other.example/x",
+    ["ws://" .. ("o"):rep(500)] = "ws://" .. ("o"):rep(58),
+  }
+  for location, shown in pairs(places) do
+    it(("302 to %q says where, but no secret, and the client does not follow"):format(location:sub(1, 60)), function()
+      local got = fails(says("HTTP/1.1 302 Found\r\nLocation: " .. location .. "\r\n\r\n"), nil, "REDIRECT")
+      if shown then
+        assert.equal("the server redirects with status 302 to " .. shown .. ": not followed", got.why)
+      else
+        assert.truthy(got.why:find("redirect", 1, true))
+      end
+      assert.is_nil(got.why:find("secret", 1, true))
+    end)
+  end
+
+  for value, seconds in pairs {
+    ["5"] = 5, ["0"] = false, ["120"] = 120, ["007"] = 7, ["1000000000"] = 1e9, ["99999999999999999999"] = 1e9,
+    [""] = false, ["-5"] = false, ["1.5"] = false, ["5s"] = false, ["Fri, 31 Dec 1999 23:59:59 GMT"] = false,
+    ["5\r\nRetry-After: 6"] = false,
+  } do
+    it(("503 with Retry-After: %s asks for %s"):format(value, tostring(seconds)), function()
+      local got = fails(says("HTTP/1.1 503 Busy\r\nRetry-After: " .. value .. "\r\n\r\n"))
+      assert.equal(seconds or nil, got.retry_after)
+    end)
+  end
 
   it("of HTTP/1.0 says what the proxy said", function()
     assert.truthy(fails(says("HTTP/1.0 503 Busy\r\n\r\n")).why:find("failed", 1, true))
