@@ -15,15 +15,15 @@ LUA_INCLUDE = $(if $(filter luajit,$(THE_LUA)),/usr/include/luajit-2.1,/usr/incl
 FLAGS = -std=gnu11 -fPIC -fvisibility=hidden -MMD -MP $(WARN) -Icsrc -I$(LUA_INCLUDE) $(CFLAGS)
 
 CORE = base session ws link inproc sim bind
-CORE_C = $(filter-out csrc/bind/uv.c,$(foreach d,$(CORE),$(wildcard csrc/$(d)/*.c)))
-UV_C = $(wildcard csrc/uv/*.c) csrc/bind/uv.c
+CORE_C = $(filter-out csrc/bind/uv.c csrc/bind/uv_%.c,$(foreach d,$(CORE),$(wildcard csrc/$(d)/*.c)))
+UV_C = $(wildcard csrc/uv/*.c csrc/bind/uv_*.c) csrc/bind/uv.c
 PROOF_C = $(wildcard csrc/proof/*.c)
 objects = $(patsubst csrc/%.c,$(BUILD)/%.o,$(1))
 
 PATHS = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
   LUA_CPATH='$(CURDIR)/$(BUILD)/?.so;;'
 WITH = $(PATHS) LUA=$(THE_LUA)
-SPECS ?= spec/session spec/ws spec/conformance spec/lua spec/regress
+SPECS ?= spec/session spec/ws spec/conformance spec/lua spec/tls spec/regress
 INTEROP ?= spec/interop
 
 # Runs a target of this Makefile once for each Lua.

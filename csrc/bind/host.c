@@ -447,6 +447,10 @@ static void api_unref(struct dop_link *l) {
   dop_socket_unref(&l->socket);
 }
 
+static void api_set_tls_facts(struct dop_host *h, int (*facts)(void *, struct dop_tls_facts *)) {
+  h->tls_facts = facts;
+}
+
 const struct dop_driver_api dop_core_api = {
     .size = sizeof(struct dop_driver_api),
     .zalloc = dop_zalloc,
@@ -462,6 +466,8 @@ const struct dop_driver_api dop_core_api = {
     .accept = dop_link_accept,
     .dial = dop_link_dial,
     .feed = api_feed,
+    .refuse = dop_link_refuse,
+    .set_tls_facts = api_set_tls_facts,
     .eof = dop_link_eof,
     .lost = dop_link_lost,
     .turn = dop_host_turn,

@@ -17,6 +17,7 @@ struct dop_host {
   struct dop_transport_box *transports;
   struct dop_transport *telling; /* whose handler runs now, NULL: none */
   struct dop_random_seed seed;   /* of its randomness, when it is no real host's */
+  int (*tls_facts)(void *driver, struct dop_tls_facts *f); /* see driver.h */
   uint32_t refs;
   unsigned gc_always : 1; /* a full collection after every handler: for specs */
   unsigned seeded : 1;    /* randomness comes from `seed` */

@@ -61,12 +61,38 @@ static void push_head(lua_State *L, const struct dop_upgrade_request *req, const
   lua_setfield(L, -2, "headers");
 }
 
+static void set_text(lua_State *L, const char *name, const char *text) {
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, name);
+}
+
+void dop_push_tls(lua_State *L, struct dop_link *l) {
+  const struct dop_host *h = dop_host_of(l->socket.transport);
+  struct dop_tls_facts f;
+  if (!l->driver || !h->tls_facts || h->tls_facts(l->driver, &f)) {
+    lua_pushnil(L);
+    return;
+  }
+  luaL_checkstack(L, 4, NULL);
+  lua_createtable(L, 0, 7);
+  set_text(L, "version", f.version);
+  set_text(L, "cipher", f.cipher);
+  set_text(L, "alpn", f.protocol);
+  set_text(L, "server_name", f.server_name);
+  set_text(L, "subject", f.subject);
+  set_text(L, "fingerprint", f.fingerprint);
+  lua_pushboolean(L, f.resumed);
+  lua_setfield(L, -2, "resumed");
+}
+
 void dop_push_request(lua_State *L, struct dop_socket *s) {
   struct dop_link *l = dop_link_of(s);
   struct dop_upgrade_request req;
   luaL_checkstack(L, 12, NULL);
   if (l && dop_link_request(l, &req) == 0) {
     push_head(L, &req, l->address);
+    dop_push_tls(L, l);
+    lua_setfield(L, -2, "tls");
   } else if (dop_inproc_is(s)) {
     lua_createtable(L, 0, 4);
     lua_pushliteral(L, "LOCAL");

@@ -255,6 +255,15 @@ static int get_peer(lua_State *L) {
   return 1;
 }
 
+/* What its socket is encrypted with; nil when it is not. */
+static int get_tls(lua_State *L) {
+  struct dop_socket *s = dop_check_node(L, 1)->socket;
+  struct dop_link *l = s ? dop_link_of(s) : NULL;
+  if (!l) return 0;
+  dop_push_tls(L, l);
+  return 1;
+}
+
 static int get_transport(lua_State *L) {
   dop_push_transport(L, dop_check_node(L, 1)->transport);
   return 1;
@@ -314,6 +323,7 @@ static const luaL_Reg node_getters[] = {{"principal", get_principal},
                                         {"socket", get_socket},
                                         {"attached", get_attached},
                                         {"peer", get_peer},
+                                        {"tls", get_tls},
                                         {"transport", get_transport},
                                         {"request", get_request},
                                         {"data", get_data},

@@ -53,9 +53,12 @@ void dop_release_transports(struct dop_host *h);
 /* Pushes a token's userdata, nil for NULL. The token is copied. */
 void dop_push_token(lua_State *L, const struct dop_token *t);
 
-/* Pushes a table {method, target, path, query, headers, address} of what a server's socket was
+/* Pushes a table {method, target, path, query, headers, address, tls} of what a server's socket was
  * asked, or nil when that is kept no more. */
 void dop_push_request(lua_State *L, struct dop_socket *s);
+
+/* Pushes a table of what is known of a link's TLS, or nil when it is not encrypted. */
+void dop_push_tls(lua_State *L, struct dop_link *l);
 
 struct dop_transport_box *dop_check_transport(lua_State *L, int arg);
 struct dop_node *dop_check_node(lua_State *L, int arg);

@@ -5,8 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bind/compat.h"
-#include "uv/uv.h"
+#include "bind/uv_tls.h"
 
 #define LOOP_TYPE     "dop.loop"
 #define LISTENER_TYPE "dop.listener"
@@ -19,6 +18,12 @@ static int fail(lua_State *L, const char *code, const char *message) {
   lua_pushstring(L, message);
   lua_pushstring(L, code);
   return 3;
+}
+
+/* The field `tls` of the table at `table`, NULL when there is none. */
+static struct dop_tls_context *tls_field(lua_State *L, int table) {
+  lua_getfield(L, table, "tls"); /* stays on the stack */
+  return lua_isnil(L, -1) ? NULL : dop_check_tls(L, -1);
 }
 
 static int fail_uv(lua_State *L, int err, const char *what) {
@@ -146,7 +151,8 @@ static const char *field(lua_State *L, int table, const char *name) {
   return lua_tostring(L, -1); /* stays on the stack, so the string stays */
 }
 
-/* loop:listen(server, {host, port} or {socket, mode}) -> listener, port | nil, message, code */
+/* loop:listen(server, {host, port} or {socket, mode}, with tls or not) -> listener, port | nil,
+ * message, code */
 static int loop_listen(lua_State *L) {
   struct dop_loop *loop = check_loop(L);
   struct dop_transport *t = check_core(L, 2, "dop.transport");
@@ -158,6 +164,7 @@ static int loop_listen(lua_State *L) {
   lua_setmetatable(L, -2);
   int self = lua_gettop(L);
   dop_loop_touch(loop);
+  struct dop_tls_context *tls = tls_field(L, 3);
   const char *path = field(L, 3, "socket");
   struct dop_listener *listener;
   if (path) {
@@ -171,6 +178,7 @@ static int loop_listen(lua_State *L) {
   }
   if (!listener) return fail_uv(L, err, "cannot listen");
   dop_listener_own(listener, &box->listener);
+  dop_listener_secure(listener, tls);
   lua_pushvalue(L, self);
   lua_pushinteger(L, dop_listener_port(box->listener));
   return 2;
@@ -182,15 +190,28 @@ static int listener_close(lua_State *L) {
   return 0;
 }
 
+/* listener:secure(tls): new connections are encrypted with it. What it is encrypted with already
+ * leaves the keys of its tickets to it. true | nil, message, code */
+static int listener_secure(lua_State *L) {
+  struct listener_box *box = luaL_checkudata(L, 1, LISTENER_TYPE);
+  struct dop_tls_context *tls = dop_check_tls(L, 2), *before;
+  if (!box->listener) return fail(L, "CLOSED", "the server is closed");
+  before = dop_listener_tls(box->listener);
+  if (before && dop_tls_context_inherit(tls, before)) return fail(L, "ENOMEM", "no memory for TLS");
+  dop_listener_secure(box->listener, tls);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* --- dialling --- */
 
-/* loop:dial(client, {host, port} or {socket}, plus {authority, target, headers})
+/* loop:dial(client, {host, port} or {socket}, plus {authority, target, headers, tls})
  *   -> true | nil, message, code. How the attempt ends is an event of the client. */
 static int loop_dial(lua_State *L) {
   struct dop_loop *loop = check_loop(L);
   struct dop_transport *t = check_core(L, 2, "dop.transport");
   luaL_checktype(L, 3, LUA_TTABLE);
-  luaL_checkstack(L, 8, NULL);
+  luaL_checkstack(L, 9, NULL);
   struct dop_target target;
   target.path = field(L, 3, "socket");
   target.host = field(L, 3, "host");
@@ -198,11 +219,18 @@ static int loop_dial(lua_State *L) {
   target.authority = field(L, 3, "authority");
   target.resource = field(L, 3, "target");
   target.headers = field(L, 3, "headers");
+  target.tls = tls_field(L, 3);
   dop_loop_touch(loop);
   int err = dop_dial(loop, t, &target);
   if (err) return fail_uv(L, err, "cannot dial");
   lua_pushboolean(L, 1);
   return 1;
+}
+
+/* loop:tls(role, settings) -> what connections are encrypted with | nil, message, code */
+static int loop_tls(lua_State *L) {
+  struct dop_loop *loop = check_loop(L);
+  return dop_tls_new_userdata(L, loop);
 }
 
 /* --- timers --- */
@@ -318,7 +346,7 @@ static int timer_gc(lua_State *L) {
 
 /* --- the module --- */
 
-static void new_type(lua_State *L, const char *name, lua_CFunction gc, const luaL_Reg *methods) {
+void dop_uv_type(lua_State *L, const char *name, lua_CFunction gc, const luaL_Reg *methods) {
   if (luaL_newmetatable(L, name)) {
     lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
@@ -338,25 +366,21 @@ static int listener_gc(lua_State *L) {
 __attribute__((visibility("default"))) int luaopen_dop_uv(lua_State *L);
 
 int luaopen_dop_uv(lua_State *L) {
-  static const luaL_Reg loop_methods[] = {{"run", loop_run},
-                                          {"step", loop_step},
-                                          {"stop", loop_stop},
-                                          {"pollfd", loop_pollfd},
-                                          {"timeout", loop_timeout},
-                                          {"now", loop_now},
-                                          {"running", loop_running},
-                                          {"hold", loop_hold},
-                                          {"release", loop_release},
-                                          {"listen", loop_listen},
-                                          {"dial", loop_dial},
-                                          {"timer", loop_timer},
-                                          {NULL, NULL}};
-  static const luaL_Reg listener_methods[] = {{"close", listener_close}, {NULL, NULL}};
+  static const luaL_Reg loop_methods[] = {{"run", loop_run},         {"step", loop_step},
+                                          {"stop", loop_stop},       {"pollfd", loop_pollfd},
+                                          {"timeout", loop_timeout}, {"now", loop_now},
+                                          {"running", loop_running}, {"hold", loop_hold},
+                                          {"release", loop_release}, {"listen", loop_listen},
+                                          {"dial", loop_dial},       {"timer", loop_timer},
+                                          {"tls", loop_tls},         {NULL, NULL}};
+  static const luaL_Reg listener_methods[] = {
+      {"close", listener_close}, {"secure", listener_secure}, {NULL, NULL}};
   static const luaL_Reg timer_methods[] = {{"stop", timer_stop}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"loop", loop_new}, {NULL, NULL}};
-  new_type(L, LOOP_TYPE, loop_gc, loop_methods);
-  new_type(L, LISTENER_TYPE, listener_gc, listener_methods);
-  new_type(L, TIMER_TYPE, timer_gc, timer_methods);
+  dop_uv_type(L, LOOP_TYPE, loop_gc, loop_methods);
+  dop_uv_type(L, LISTENER_TYPE, listener_gc, listener_methods);
+  dop_uv_type(L, TIMER_TYPE, timer_gc, timer_methods);
+  dop_tls_register(L);
   luaL_newlib(L, functions);
   lua_pushstring(L, uv_version_string());
   lua_setfield(L, -2, "version");

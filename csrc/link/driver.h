@@ -13,6 +13,16 @@
 struct lua_State;
 struct dop_host; /* the binding's: an engine and the Lua state that its handlers run on */
 
+/* What a driver knows of a connection that is encrypted. Strings belong to the connection or lie in
+ * `text`; NULL: there is none. */
+struct dop_tls_facts {
+  const char *version, *cipher, *protocol;
+  const char *server_name;           /* asked for by the client */
+  const char *subject, *fingerprint; /* of the peer's certificate; SHA-256 in hexadecimal digits */
+  unsigned resumed : 1;
+  char text[1200];
+};
+
 struct dop_driver_api {
   uint32_t size; /* of this table: a core and a driver of different builds are told apart */
 
@@ -45,6 +55,14 @@ struct dop_driver_api {
   /* n bytes came: parses them and hands every event and message to the application. May run
    * handlers. The caller holds a reference. */
   void (*feed)(struct dop_host *h, struct dop_link *l, char *data, size_t n);
+
+  /* A server's link is answered with that status, or ended without a word when it is 0. Runs no
+   * handler. */
+  void (*refuse)(struct dop_link *l, unsigned status, const char *headers, const char *text);
+
+  /* Who is asked, with link->driver, for the facts of an encrypted connection: 0, or -1 when it is
+   * none. NULL: nobody any more. */
+  void (*set_tls_facts)(struct dop_host *h, int (*facts)(void *driver, struct dop_tls_facts *f));
 
   /* The socket ended, or failed. Run no handler. */
   void (*eof)(struct dop_link *l);

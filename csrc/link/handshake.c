@@ -23,7 +23,7 @@ void dop_link_answer(struct dop_link *l, const struct dop_answer *a) {
     l->socket.transport->http++;
   else
     l->socket.transport->refused++;
-  if (dop_upgrade_write_answer(dop_link_out(l), &own))
+  if (a->status && dop_upgrade_write_answer(dop_link_out(l), &own))
     dop_link_die(l, 0);
   else
     dop_link_linger(l);

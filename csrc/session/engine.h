@@ -62,7 +62,7 @@ struct dop_event {
   unsigned settled : 1;       /* ... and are known not to have been delivered */
   struct dop_queue unsettled; /* messages that were accepted and never written */
   char code_name[24];         /* an error code of docs/api.md, or "" */
-  char why[128];              /* a word or a sentence, UTF-8 */
+  char why[200];              /* a word or a sentence, UTF-8 */
 };
 
 void dop_engine_init(struct dop_engine *e, dop_random_fn random, void *ctx);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "uv/secure.h"
+
 struct dop_dialing {
   uv_getaddrinfo_t resolve;
   uv_connect_t connect;
@@ -140,8 +142,9 @@ int dop_dial(struct dop_loop *loop, struct dop_transport *t, const struct dop_ta
   if (target->path && size > sizeof((struct sockaddr_un *)0)->sun_path) return UV_ENAMETOOLONG;
   struct dop_stream *s = dop_stream_new(loop, target->path != NULL);
   struct dop_dialing *d = s ? loop->api->zalloc(sizeof *d + size) : NULL;
-  if (d) s->link = loop->api->dial(t, target->authority, target->resource, target->headers);
-  if (!d || !s->link) {
+  int ready = d && (!target->tls || dop_secure_stream(s, target->tls) == 0);
+  if (ready) s->link = loop->api->dial(t, target->authority, target->resource, target->headers);
+  if (!ready || !s->link) {
     if (d) loop->api->free(d);
     if (s) dop_stream_free(s);
     return UV_ENOMEM;

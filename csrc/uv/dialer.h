@@ -13,6 +13,7 @@ struct dop_target {
   const char *host;                           /* a name or an address; NULL for a unix socket */
   const char *service;                        /* the port */
   const char *path;                           /* of the unix socket */
+  struct dop_tls_context *tls;                /* NULL: not encrypted */
   const char *authority, *resource, *headers; /* for the upgrade: Host, target, extra lines */
 };
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "uv/address.h"
-#include "uv/stream.h"
+#include "uv/secure.h"
 
 #define BACKLOG 1024
 
@@ -24,6 +24,7 @@ struct dop_listener {
   struct dop_resource resource;
   struct dop_loop *loop;
   struct dop_transport *transport;
+  struct dop_tls_context *tls;
   struct dop_listener **owner; /* see dop_listener_own() */
   unsigned is_pipe : 1, closing : 1, closed : 1;
   unsigned refusing : 1; /* `refused` is in use */
@@ -33,6 +34,7 @@ struct dop_listener {
 static void free_listener(struct dop_listener *l) {
   if (!l->closed || l->refusing) return;
   dop_resource_remove(l->loop, &l->resource);
+  dop_tls_context_unref(l->tls);
   l->loop->api->transport_unref(l->transport);
   l->loop->api->free(l);
 }
@@ -54,6 +56,16 @@ void dop_listener_close(struct dop_listener *l) {
 void dop_listener_own(struct dop_listener *l, struct dop_listener **owner) {
   l->owner = owner;
   *owner = l;
+}
+
+void dop_listener_secure(struct dop_listener *l, struct dop_tls_context *tls) {
+  if (tls) dop_tls_context_ref(tls);
+  dop_tls_context_unref(l->tls);
+  l->tls = tls;
+}
+
+struct dop_tls_context *dop_listener_tls(const struct dop_listener *l) {
+  return l->tls;
 }
 
 static void shut_listener(struct dop_resource *r) {
@@ -114,7 +126,7 @@ static void on_connection(uv_stream_t *handle, int status) {
     return;
   }
   loop->api->set_time(loop->host, uv_now(&loop->uv));
-  if (uv_accept(handle, &s->uv.stream) == 0) {
+  if (uv_accept(handle, &s->uv.stream) == 0 && (!l->tls || !dop_secure_stream(s, l->tls))) {
     peer_name(s, address);
     s->link = loop->api->accept(l->transport, address);
   }

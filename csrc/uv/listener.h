@@ -9,6 +9,7 @@
 #include "uv/loop.h"
 
 struct dop_listener;
+struct dop_tls_context;
 
 /* Binds and listens. `host` and `service` are resolved here and now (they may be names); the first
  * address counts; service "0" takes any free port. NULL with a libuv error in *err. */
@@ -18,6 +19,10 @@ struct dop_listener *dop_listen_tcp(struct dop_loop *loop, struct dop_transport 
 /* The same on a unix socket; `mode` as in chmod, -1: as the umask has it. */
 struct dop_listener *dop_listen_unix(struct dop_loop *loop, struct dop_transport *t,
                                      const char *path, int mode, int *err);
+
+/* New connections are encrypted with it, NULL: they are not. Takes a reference. */
+void dop_listener_secure(struct dop_listener *l, struct dop_tls_context *tls);
+struct dop_tls_context *dop_listener_tls(const struct dop_listener *l);
 
 /* The port that it listens on, 0 for a unix socket. */
 int dop_listener_port(const struct dop_listener *l);

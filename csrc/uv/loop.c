@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "uv/stream.h"
+#include "uv/tls.h"
 
 /* --- resources --- */
 
@@ -205,6 +206,8 @@ void dop_loop_free(struct dop_loop *loop) {
   uv_run(&loop->uv, UV_RUN_DEFAULT);
   uv_loop_close(&loop->uv);
   const struct dop_driver_api *api = loop->api;
+  if (loop->tls) api->set_tls_facts(loop->host, NULL);
+  dop_tls_shared_free(loop->tls);
   api->host_unref(loop->host);
   api->free(loop->buffer);
   api->free(loop);

@@ -40,6 +40,7 @@ struct dop_loop {
   unsigned holds;
   unsigned running : 1, interrupted : 1, stopped : 1;
   char *buffer;
+  struct dop_tls_shared *tls; /* made when it is first needed, see secure.h */
 };
 
 /* NULL with a libuv error in `*err`. Ignores SIGPIPE while nobody else cares for it. */

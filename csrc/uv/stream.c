@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "uv/dialer.h"
+#include "uv/secure.h"
 
 #ifdef MSG_NOSIGNAL
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -38,8 +39,12 @@ static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf) {
   struct dop_loop *loop = s->loop;
   if (n == 0) return;
   loop->api->set_time(loop->host, uv_now(&loop->uv));
-  if (n > 0)
+  if (n > 0 && s->tls)
+    dop_secure_feed(s, buf->base, (size_t)n);
+  else if (n > 0)
     loop->api->feed(loop->host, s->link, buf->base, (size_t)n);
+  else if (n == UV_EOF && s->tls)
+    dop_secure_eof(s);
   else if (n == UV_EOF)
     loop->api->eof(s->link);
   else
@@ -94,7 +99,7 @@ static int write_later(struct dop_stream *s) {
 /* What uv_try_write() would do, by the call that is made for sockets: write() takes the way of
  * files through the kernel first, which is a twentieth of what a small message costs. Returns how
  * many bytes the system took, or a libuv error. */
-static ssize_t send_now(struct dop_stream *s, const char *data, size_t len) {
+ssize_t dop_stream_send(struct dop_stream *s, const char *data, size_t len) {
   uv_os_fd_t fd;
   ssize_t n;
   int err = uv_fileno(&s->uv.handle, &fd);
@@ -112,7 +117,7 @@ static int write_now(struct dop_stream *s) {
   size_t len;
   int err = 0;
   while (!err && !s->writing && (out = api->output(s->link, &len))) {
-    ssize_t n = send_now(s, out, len);
+    ssize_t n = dop_stream_send(s, out, len);
     if (n > 0) api->sent(s->link, (size_t)n);
     if (n == UV_EAGAIN || (n >= 0 && (size_t)n < len))
       err = write_later(s);
@@ -153,14 +158,15 @@ void dop_stream_service(struct dop_stream *s) {
     if (l->dead) dop_dialer_cancel(s);
     return;
   }
-  int err = l->dead ? 0 : write_now(s);
+  int err = s->tls ? dop_secure_write(s) : l->dead ? 0 : write_now(s);
   if (err) lost(s, err);
   if (l->dead) {
     dop_stream_close(s, l->reset);
     return;
   }
   size_t left;
-  int flushed = !s->writing && !s->loop->api->output(l, &left);
+  int flushed = !s->writing && (dop_secure_mute(s) || !s->loop->api->output(l, &left));
+  if (flushed && (l->over || l->fin) && s->tls && !s->shut) dop_secure_end(s);
   if (flushed && l->over) {
     lost(s, UV_EOF); /* it is no loss: nothing was left to say */
     dop_stream_close(s, 0);
@@ -190,6 +196,7 @@ struct dop_stream *dop_stream_new(struct dop_loop *loop, int is_pipe) {
 
 void dop_stream_free(struct dop_stream *s) {
   dop_resource_remove(s->loop, &s->resource);
+  dop_tls_free(s->tls);
   if (s->link) {
     s->link->driver = NULL;
     s->loop->api->unref(s->link);
@@ -208,5 +215,6 @@ int dop_stream_open(struct dop_stream *s) {
 void dop_stream_begin(struct dop_stream *s) {
   /* Everything of one turn leaves in one write: to wait for more would only delay it. */
   if (!s->is_pipe) uv_tcp_nodelay(&s->uv.tcp, 1);
+  if (s->tls) dop_secure_begin(s);
   dop_stream_service(s);
 }

@@ -9,6 +9,7 @@
 
 #include "uv/loop.h"
 
+struct dop_tls;     /* secure.c: what it is encrypted with */
 struct dop_dialing; /* dialer.c: a connection that is not there yet */
 
 struct dop_stream {
@@ -22,6 +23,7 @@ struct dop_stream {
   struct dop_loop *loop;
   struct dop_link *link;
   struct dop_dialing *dialing; /* NULL once it is connected */
+  struct dop_tls *tls;         /* NULL: it is not encrypted */
   unsigned is_pipe : 1, open : 1, reading : 1, writing : 1, shut : 1, closing : 1;
 };
 
@@ -39,6 +41,9 @@ void dop_stream_begin(struct dop_stream *s);
 
 /* Does what the link asks for: write, stop or begin to read, end. */
 void dop_stream_service(struct dop_stream *s);
+
+/* For secure.c: writes with one system call; how many bytes the system took, or a libuv error. */
+ssize_t dop_stream_send(struct dop_stream *s, const char *data, size_t len);
 
 /* Closes the handle; frees the stream and gives the link back when that is done. */
 void dop_stream_close(struct dop_stream *s, int reset);

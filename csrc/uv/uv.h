@@ -2,6 +2,9 @@
  *
  *   loop      a libuv loop that drives one engine
  *   stream    one connection
+ *   secure    a connection that is encrypted: between its socket and its link stands ...
+ *   tls       ... a TLS session, made with ...
+ *   tls_context  ... a certificate, a key, and whom they trust
  *   listener  accepts connections for a server
  *   dialer    makes a connection for a client
  *   address   addresses for people
@@ -13,6 +16,7 @@
 #include "uv/dialer.h"
 #include "uv/listener.h"
 #include "uv/loop.h"
+#include "uv/secure.h"
 #include "uv/stream.h"
 
 #endif

@@ -6,9 +6,11 @@ local core = require "dop.core"
 local headers = require "dop.headers"
 local inproc = require "dop.inproc"
 local options = require "dop.options"
+local tls = require "dop.tls"
 
 local known = {
   lossless = "boolean", url = "string", on = "table", retry = "function", headers = "table", stable = "number",
+  tls = "table",
 }
 
 -- What the policy works with lies in the transport's values: state = {attempt, timer, waits, ...}. The
@@ -116,9 +118,12 @@ local function connect(given)
     error(('dop.connect: option "stable": seconds expected, got %s'):format(given.stable), 2)
   end
   local more = lines(given.headers)
-  local client, parsed, code = options.transport("client", given)
+  local secure, why, code = tls.prepare(given, "client", "dop.connect")
+  if secure == nil then return nil, why, code end
+  local client, parsed
+  client, parsed, code = options.transport("client", given)
   if not client then return nil, parsed, code end
-  parsed.headers = more
+  parsed.headers, parsed.tls = more, secure or nil
   local default = backoff()
   local values = core.values(client)
   values.url = given.url

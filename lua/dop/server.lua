@@ -5,6 +5,7 @@ local core = require "dop.core"
 local inproc = require "dop.inproc"
 local loop = require "dop.loop"
 local options = require "dop.options"
+local tls = require "dop.tls"
 local url = require "dop.url"
 
 local known = {
@@ -17,6 +18,7 @@ local known = {
   health = "string",
   origins = "string table",
   mode = "number",
+  tls = "table",
 }
 
 -- The list of origins, before the application's own decision.
@@ -53,7 +55,7 @@ local function configure(server, given)
 end
 
 -- Takes the place where clients come in. Returns the URL to reach it, or nil, message, code.
-local function bind(server, parsed, mode)
+local function bind(server, parsed, mode, secure)
   local values, host = core.values(server), loop.host()
   if parsed.scheme == "local" then
     local ok, why, code = inproc.bind(host, parsed.name, server)
@@ -66,12 +68,13 @@ local function bind(server, parsed, mode)
     return url.listening(parsed)
   end
   local listener, port, code = host.get():listen(server, {
-    host = parsed.host, port = parsed.port, socket = parsed.socket, mode = mode,
+    host = parsed.host, port = parsed.port, socket = parsed.socket, mode = mode, tls = secure or nil,
   })
   if not listener then
     return nil, ("%s (%s)"):format(port, parsed.socket or parsed.authority), code
   end
   values.unbind = function() listener:close() end
+  values.listener = secure and listener
   return url.listening(parsed, port)
 end
 
@@ -87,17 +90,43 @@ local function listen(given)
   if mode and (mode ~= math.floor(mode) or mode < 0 or mode > 511) then
     error(('dop.listen: option "mode": a whole number from 0 to 511 (octal 777) expected, got %s'):format(mode), 2)
   end
-  local server, parsed, code = options.transport("server", given)
+  local secure, why, code = tls.prepare(given, "server", "dop.listen")
+  if secure == nil then return nil, why, code end
+  local server, parsed
+  server, parsed, code = options.transport("server", given)
   if not server then return nil, parsed, code end
   configure(server, given)
-  local where, why
-  where, why, code = bind(server, parsed, given.mode)
+  local where
+  where, why, code = bind(server, parsed, given.mode, secure)
   if not where then
     server:end_sessions()
     return nil, why, code
   end
-  core.values(server).url = where
+  local values = core.values(server)
+  values.url, values.tls, values.host = where, given.tls, loop.host()
   return server
+end
+
+--- New connections of a wss server use these options from now on (without any: the ones that it has, their
+-- files read anew); those that are there go on as they began. Tickets stay good. true; or nil, message,
+-- code, and everything stays as it was. Misuse raises.
+function core.transport_methods.reload_tls(server, given)
+  local values = core.values(server)
+  if not values.listener then error("server:reload_tls: only a server of wss: has TLS", 2) end
+  if given ~= nil and type(given) ~= "table" then
+    error(("server:reload_tls: a table of options expected, got %s"):format(type(given)), 2)
+  end
+  local wrong = given and tls.wrong(given, "server")
+  if wrong then error("server:reload_tls: " .. wrong, 2) end
+  if server.closed then return nil, "the server is closed", "CLOSED" end
+  local options_now = given or values.tls
+  local secure, why, code = tls.make(values.host, "server", options_now)
+  if not secure then return nil, why, code end
+  local ok
+  ok, why, code = values.listener:secure(secure)
+  if not ok then return nil, why, code end
+  values.tls = options_now
+  return true
 end
 
 return listen

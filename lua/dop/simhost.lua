@@ -188,6 +188,8 @@ function driver:listen(server, where)
     port = host.port
   end
   local at = place(where, port)
+  -- Nothing is encrypted in a world, but who dials the wrong kind of port is told so.
+  core.values(server).secure = where.tls
   if host.listening[at] then return nil, "cannot listen: address already in use", "EADDRINUSE" end
   host.listening[at] = server
   local listener = {}
@@ -207,11 +209,25 @@ local function arrive(self, number, client, where, seconds)
     return
   end
   if self.clock.now < (core.values(server).hole or 0) then return end
+  local values = core.values(server)
+  if where.tls ~= values.secure then
+    self:later(math.ceil(seconds * 1000), function()
+      if where.tls then
+        self.network:refuse(number, "TLS_NOTTLS", "no TLS is spoken there; is the URL ws:?")
+      else
+        self.network:refuse(number, "UPGRADE", "the server answered with status 400: it speaks TLS")
+      end
+    end)
+    return
+  end
   local address = ("10.0.0.1:%d"):format(10000 + number % 50000)
   if self.network:answer(number, server, where.socket and "unix" or address) then
     self:log("connection %d: %s to %s", number, self:name(client), self:name(server))
   end
 end
+
+-- The options were checked; certificates are not looked at.
+function driver.tls() return true end
 
 function driver:dial(client, where)
   local host = self.host

@@ -2,6 +2,7 @@
 --
 --   ws://host[:port][/path][?query]     host: a name, an IPv4 address, or [an IPv6 address]
 --   ws+unix:/absolute/file.sock[:/path] a unix socket
+--   wss://..., wss+unix:...             the same two with TLS
 --   local:name                          the in-process transport
 
 local url = {}
@@ -10,7 +11,7 @@ local function bad(text, why)
   return nil, ("bad URL %q: %s"):format(text, why), "BADURL"
 end
 
-local function parse_ws(text, rest)
+local function parse_ws(text, scheme, rest)
   local authority, target = rest:match("^([^/?#]*)(.*)$")
   if target:find("#", 1, true) then return bad(text, "a WebSocket URL has no fragment") end
   if target:find("[^\33-\126]") then return bad(text, "spaces and bytes outside ASCII must be escaped") end
@@ -26,23 +27,25 @@ local function parse_ws(text, rest)
   if port ~= "" and port:sub(1, 1) ~= ":" then
     return bad(text, ("%q is no host: a name in ASCII, an IPv4 address or [an IPv6 address]"):format(authority))
   end
-  if port == "" then port = ":80" end
+  local usual = scheme == "wss" and 443 or 80
+  if port == "" then port = ":" .. usual end
   local number = tonumber(port:match("^:(%d+)$"))
   if not number or number > 65535 then
     return bad(text, ("%q is no port; one is 0 to 65535"):format(port))
   end
   if target == "" then target = "/" elseif target:sub(1, 1) == "?" then target = "/" .. target end
   return {
-    scheme = "ws",
+    scheme = scheme,
+    secure = scheme == "wss",
     host = host,
     port = ("%d"):format(number),
     target = target,
-    authority = number == 80 and shown or ("%s:%d"):format(shown, number),
+    authority = number == usual and shown or ("%s:%d"):format(shown, number),
     shown = shown,
   }
 end
 
-local function parse_unix(text, rest)
+local function parse_unix(text, scheme, rest)
   local path, target = rest:match("^([^:]+):(.*)$")
   path, target = path or rest, target or "/"
   if path:sub(1, 2) == "//" then path = path:sub(3) end
@@ -51,32 +54,32 @@ local function parse_unix(text, rest)
   if target:sub(1, 1) ~= "/" or target:find("[^\33-\126]") then
     return bad(text, "what follows the second colon is a path, as in ws+unix:/run/app.sock:/dop")
   end
-  return { scheme = "ws+unix", socket = path, target = target, authority = "localhost" }
+  return { scheme = scheme, secure = scheme == "wss+unix", socket = path, target = target, authority = "localhost" }
 end
 
 --- Parses a URL. Returns a table, or nil, a sentence and "BADURL". The table has `scheme` and
 -- `authority`, `target` for the upgrade; `host` and `port` (a string), or `socket`, or `name`.
 function url.parse(text)
   local scheme, rest = text:match("^(%a[%w+.-]*):(.*)$")
-  if not scheme then return bad(text, "it has no scheme (ws:, ws+unix: or local:)") end
+  if not scheme then return bad(text, "it has no scheme (ws:, wss:, ws+unix:, wss+unix: or local:)") end
   scheme = scheme:lower()
-  if scheme == "ws" then
-    if rest:sub(1, 2) ~= "//" then return bad(text, "ws: is followed by //") end
-    return parse_ws(text, rest:sub(3))
-  elseif scheme == "ws+unix" then
-    return parse_unix(text, rest)
+  if scheme == "ws" or scheme == "wss" then
+    if rest:sub(1, 2) ~= "//" then return bad(text, scheme .. ": is followed by //") end
+    return parse_ws(text, scheme, rest:sub(3))
+  elseif scheme == "ws+unix" or scheme == "wss+unix" then
+    return parse_unix(text, scheme, rest)
   elseif scheme == "local" then
     if rest == "" or rest:find("%c") then return bad(text, "local: is followed by a name") end
     return { scheme = "local", name = rest }
   end
-  if scheme == "wss" then return bad(text, "there is no TLS here; a proxy can end it, and speak ws: to us") end
-  return bad(text, ("the scheme %q is not one of ws, ws+unix, local (as in ws://127.0.0.1:4444/dop)"):format(scheme))
+  return bad(text, ("the scheme %q is not one of ws, wss, ws+unix, wss+unix, local " ..
+    "(as in ws://127.0.0.1:4444/dop)"):format(scheme))
 end
 
 --- The URL under which a listener can be reached that took the port `port`.
 function url.listening(parsed, port)
-  if parsed.scheme == "ws" then return ("ws://%s:%d%s"):format(parsed.shown, port, parsed.target) end
-  if parsed.scheme == "ws+unix" then return ("ws+unix:%s:%s"):format(parsed.socket, parsed.target) end
+  if parsed.host then return ("%s://%s:%d%s"):format(parsed.scheme, parsed.shown, port, parsed.target) end
+  if parsed.socket then return ("%s:%s:%s"):format(parsed.scheme, parsed.socket, parsed.target) end
   return "local:" .. parsed.name
 end
 

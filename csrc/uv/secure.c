@@ -1,0 +1,181 @@
+/* Bytes between an encrypted socket and its link; see secure.h. */
+#include "uv/secure.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define QUEUED_MAX 262144 /* what a peer may make us say that does not read: alerts, handshakes */
+
+struct sending {
+  uv_write_t req;
+  uint32_t len;
+  char data[];
+};
+
+struct dop_tls_shared *dop_secure_shared(struct dop_loop *loop) {
+  if (!loop->tls) {
+    loop->tls = dop_tls_shared_new(loop->api);
+    if (loop->tls) loop->api->set_tls_facts(loop->host, dop_secure_facts);
+  }
+  return loop->tls;
+}
+
+int dop_secure_stream(struct dop_stream *s, struct dop_tls_context *c) {
+  struct dop_tls_shared *shared = dop_secure_shared(s->loop);
+  s->tls = shared ? dop_tls_new(shared, c) : NULL;
+  return s->tls ? 0 : UV_ENOMEM;
+}
+
+/* --- writing --- */
+
+static void account(struct dop_stream *s) {
+  s->writing = s->tls->requests != 0;
+  s->link->in_flight = s->tls->queued;
+}
+
+static void on_sent(uv_write_t *req, int status) {
+  struct sending *w = DOP_CONTAINER(req, struct sending, req);
+  struct dop_stream *s = DOP_CONTAINER(req->handle, struct dop_stream, uv.stream);
+  struct dop_loop *loop = s->loop;
+  s->tls->queued -= w->len;
+  s->tls->requests--;
+  loop->api->free(w);
+  if (s->closing) return;
+  account(s);
+  loop->api->set_time(loop->host, uv_now(&loop->uv));
+  if (status < 0)
+    loop->api->lost(s->link, uv_err_name(status), uv_strerror(status));
+  else if (!s->writing)
+    loop->api->wrote(s->link);
+  dop_loop_flush(loop);
+}
+
+static int send_later(struct dop_stream *s, const char *data, size_t len) {
+  if (s->tls->queued + len > QUEUED_MAX) return UV_ENOBUFS;
+  struct sending *w = s->loop->api->zalloc(sizeof *w + len);
+  if (!w) return UV_ENOMEM;
+  w->len = (uint32_t)len;
+  memcpy(w->data, data, len);
+  uv_buf_t buf = uv_buf_init(w->data, w->len);
+  int err = uv_write(&w->req, &s->uv.stream, &buf, 1, on_sent);
+  if (err) {
+    s->loop->api->free(w);
+    return err;
+  }
+  s->tls->queued += w->len;
+  s->tls->requests++;
+  account(s);
+  return 0;
+}
+
+/* Empties the loop's buffer into the socket: what the system does not take goes with a request. */
+static int push(struct dop_stream *s) {
+  struct dop_tls_shared *shared = s->loop->tls;
+  size_t len = shared->out_len, sent = 0;
+  shared->out_len = 0;
+  if (!len) return 0;
+  if (!s->writing) {
+    ssize_t n = dop_stream_send(s, shared->out, len);
+    if (n < 0 && n != UV_EAGAIN) return (int)n;
+    if (n > 0) sent = (size_t)n;
+  }
+  return sent < len ? send_later(s, shared->out + sent, len - sent) : 0;
+}
+
+static void fail(struct dop_stream *s) {
+  const struct dop_driver_api *api = s->loop->api;
+  const struct dop_tls_shared *shared = s->loop->tls;
+  /* A server stays until the client has read the alert, for the close timeout at most. */
+  if (s->tls->context->server && !s->tls->ready)
+    api->refuse(s->link, 0, NULL, "");
+  else
+    api->lost(s->link, shared->code, shared->why);
+}
+
+int dop_secure_write(struct dop_stream *s) {
+  const struct dop_driver_api *api = s->loop->api;
+  for (;;) {
+    const char *out = NULL;
+    size_t len = 0;
+    enum dop_tls_step step = DOP_TLS_WAIT;
+    if (s->tls->ready && !s->tls->failed && !s->writing && !s->link->dead)
+      out = api->output(s->link, &len);
+    if (len > DOP_TLS_CHUNK) len = DOP_TLS_CHUNK;
+    if (out) step = dop_tls_write(s->tls, out, len);
+    int err = push(s);
+    if (err) return err;
+    if (step == DOP_TLS_DONE)
+      api->sent(s->link, len);
+    else if (step == DOP_TLS_FAILED)
+      fail(s);
+    if (step != DOP_TLS_DONE && step != DOP_TLS_MORE) return 0;
+  }
+}
+
+int dop_secure_mute(const struct dop_stream *s) {
+  return s->tls && (!s->tls->ready || s->tls->failed);
+}
+
+void dop_secure_end(struct dop_stream *s) {
+  dop_tls_end(s->tls);
+  s->tls->failed |= !s->tls->ready; /* who is refused shall not cost a handshake */
+  s->tls->over |= s->tls->failed;
+  push(s); /* if it cannot leave, the socket's own end follows all the same */
+}
+
+/* --- reading --- */
+
+void dop_secure_begin(struct dop_stream *s) {
+  if (s->tls->context->server) return;
+  enum dop_tls_step step = dop_tls_begin(s->tls);
+  if (step == DOP_TLS_FAILED) fail(s);
+}
+
+/* What the client began is a request in plain HTTP: it gets an answer that it understands. */
+static void answer_in_plain(struct dop_stream *s) {
+  dop_tls_free(s->tls);
+  s->tls = NULL;
+  s->loop->api->refuse(s->link, 400, NULL, "This port speaks TLS: the URL begins with wss:.\n");
+}
+
+void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
+  const struct dop_driver_api *api = s->loop->api;
+  struct dop_tls_shared *shared = s->loop->tls;
+  enum dop_tls_step step;
+  shared->in = data;
+  shared->in_len = n;
+  do {
+    size_t plain;
+    step = dop_tls_read(s->tls, &plain);
+    /* Otherwise it waits for what handlers are about to send: one write for both. */
+    int err = step == DOP_TLS_MORE ? push(s) : 0;
+    if (plain && !err) api->feed(s->loop->host, s->link, shared->plain, plain);
+    if (err) {
+      api->lost(s->link, uv_err_name(err), uv_strerror(err));
+      step = DOP_TLS_DONE;
+    }
+  } while (step == DOP_TLS_MORE && !s->link->dead);
+  shared->in_len = 0;
+  if (step == DOP_TLS_FAILED)
+    fail(s);
+  else if (step == DOP_TLS_HTTP)
+    answer_in_plain(s);
+  else if (step == DOP_TLS_END)
+    api->eof(s->link);
+  /* The session's turn ends with its bytes on the way, before another's begins. */
+  dop_stream_service(s);
+  shared->out_len = 0; /* of a stream that is closing already */
+}
+
+void dop_secure_eof(struct dop_stream *s) {
+  const struct dop_driver_api *api = s->loop->api;
+  if (s->tls->ready || s->tls->over || s->tls->context->server)
+    api->eof(s->link);
+  else
+    api->lost(s->link, "EOF", "the server ended the connection during the TLS handshake");
+}
+
+int dop_secure_facts(void *driver, struct dop_tls_facts *facts) {
+  const struct dop_stream *s = driver;
+  return s && s->tls ? dop_tls_facts(s->tls, facts) : -1;
+}

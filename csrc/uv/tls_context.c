@@ -1,0 +1,434 @@
+/* Certificates, keys and trust for TLS sessions; see tls_context.h. Never shows key material: what
+ * is told names the file, and OpenSSL's reason. */
+#include "uv/tls_context.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "uv/tls.h"
+
+#define FILE_MAX (1 << 20) /* of a file in PEM: what is larger is not one */
+
+struct dop_tls_host {
+  struct dop_tls_host *next;
+  SSL_CTX *ctx;
+  char name[];
+};
+
+/* What a context is being made with: where it goes wrong is told here. */
+struct making {
+  const char **code;
+  char *why;
+};
+
+static const char *reason(void) {
+  const char *text = ERR_reason_error_string(ERR_peek_last_error());
+  return text ? text : "no reason given";
+}
+
+__attribute__((format(printf, 2, 3))) static int fail(struct making *m, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  vsnprintf(m->why, DOP_TLS_WHY, format, args);
+  va_end(args);
+  *m->code = ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE ? "ENOMEM" : "BADTLS";
+  return -1;
+}
+
+static int no_memory(struct making *m) {
+  fail(m, "no memory for TLS");
+  *m->code = "ENOMEM";
+  return -1;
+}
+
+/* --- files --- */
+
+static int is_pem(const char *text) {
+  return strncmp(text, "-----BEGIN", 10) == 0;
+}
+
+/* How a source is called in a sentence: a text in PEM is not repeated. */
+static const char *shown(const char *source) {
+  return is_pem(source) ? "(PEM text)" : source;
+}
+
+/* The text in a new memory BIO; `what` is "the key". NULL with the sentence. */
+static BIO *read_source(struct making *m, const char *what, const char *source) {
+  BIO *bio = BIO_new(BIO_s_mem());
+  char block[4096];
+  size_t n, sum = 0;
+  if (!bio) {
+    no_memory(m);
+    return NULL;
+  }
+  if (is_pem(source)) {
+    if (BIO_write(bio, source, (int)strlen(source)) > 0) return bio;
+    no_memory(m);
+    BIO_free(bio);
+    return NULL;
+  }
+  FILE *file = fopen(source, "rbe");
+  int err = file ? 0 : errno;
+  while (!err && (n = fread(block, 1, sizeof block, file)) > 0) {
+    sum += n;
+    if (sum > FILE_MAX)
+      err = EFBIG;
+    else if (BIO_write(bio, block, (int)n) <= 0)
+      err = ENOMEM;
+  }
+  if (file && !err && ferror(file)) err = errno;
+  if (file) fclose(file);
+  OPENSSL_cleanse(block, sizeof block);
+  if (!err) return bio;
+  BIO_free(bio);
+  fail(m, "cannot read %s %s: %s", what, source, strerror(err));
+  return NULL;
+}
+
+/* OpenSSL would ask at the terminal, and the process would stand still. */
+static int no_passphrase(char *buf, int size, int writing, void *asked) {
+  (void)buf, (void)size, (void)writing;
+  *(int *)asked = 1;
+  return -1;
+}
+
+static int use_certificates(struct making *m, SSL_CTX *ctx, const char *source) {
+  BIO *bio = read_source(m, "the certificate", source);
+  int asked = 0, err = -1;
+  if (!bio) return -1;
+  X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, &asked);
+  if (!cert) {
+    fail(m, "no certificate in PEM in %s: %s", shown(source), reason());
+  } else if (SSL_CTX_use_certificate(ctx, cert) != 1) {
+    fail(m, "the certificate %s cannot be used: %s", shown(source), reason());
+  } else {
+    err = 0;
+    X509 *link;
+    while (!err && (link = PEM_read_bio_X509(bio, NULL, no_passphrase, &asked))) {
+      if (SSL_CTX_add0_chain_cert(ctx, link) == 1) continue;
+      X509_free(link);
+      err = fail(m, "the chain in %s cannot be used: %s", shown(source), reason());
+    }
+    if (!err && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+      err = fail(m, "the chain in %s cannot be read: %s", shown(source), reason());
+    ERR_clear_error();
+  }
+  X509_free(cert);
+  BIO_free(bio);
+  return err;
+}
+
+static int use_key(struct making *m, SSL_CTX *ctx, const char *source, const char *cert) {
+  BIO *bio = read_source(m, "the key", source);
+  int asked = 0, err = 0;
+  if (!bio) return -1;
+  EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &asked);
+  if (!key && asked)
+    err = fail(m, "the key %s is encrypted: give one without a passphrase", shown(source));
+  else if (!key)
+    err = fail(m, "no private key in PEM in %s: %s", shown(source), reason());
+  else if (SSL_CTX_use_PrivateKey(ctx, key) != 1)
+    err = fail(m, "the key %s does not fit the certificate %s: %s", shown(source), shown(cert),
+               reason());
+  EVP_PKEY_free(key);
+  BIO_free(bio);
+  return err;
+}
+
+static int use_identity(struct making *m, SSL_CTX *ctx, const char *cert, const char *key) {
+  return use_certificates(m, ctx, cert) ? -1 : use_key(m, ctx, key ? key : cert, cert);
+}
+
+/* --- trust --- */
+
+/* The authorities in `source`; a server tells their names to its clients. */
+static int trust_certificates(struct making *m, SSL_CTX *ctx, const char *source, int tell) {
+  BIO *bio = read_source(m, "the authorities", source);
+  int asked = 0, count = 0, err = 0;
+  X509 *cert;
+  if (!bio) return -1;
+  while (!err && (cert = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, &asked))) {
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert) != 1 ||
+        (tell && SSL_CTX_add_client_CA(ctx, cert) != 1))
+      err = fail(m, "the authority in %s cannot be used: %s", shown(source), reason());
+    X509_free(cert);
+    count++;
+  }
+  if (!err && (!count || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE))
+    err = fail(m, "%s in %s: %s",
+               count ? "a certificate that cannot be read" : "no certificate in PEM", shown(source),
+               reason());
+  if (!err) ERR_clear_error();
+  BIO_free(bio);
+  return err;
+}
+
+static int trust(struct making *m, SSL_CTX *ctx, const char *source, int tell) {
+  struct stat st;
+  if (is_pem(source) || stat(source, &st) || !S_ISDIR(st.st_mode))
+    return trust_certificates(m, ctx, source, tell);
+  if (SSL_CTX_load_verify_locations(ctx, NULL, source) == 1) return 0;
+  return fail(m, "the authorities in %s cannot be used: %s", source, reason());
+}
+
+X509_STORE *dop_tls_system_store(void) {
+  X509_STORE *store = X509_STORE_new();
+  if (store && X509_STORE_set_default_paths(store) != 1) {
+    X509_STORE_free(store);
+    store = NULL;
+  }
+  ERR_clear_error();
+  return store;
+}
+
+/* The certificate is at hand only now. */
+static int note_verdict(int ok, X509_STORE_CTX *x) {
+  SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
+  struct dop_tls *t = SSL_get_app_data(ssl);
+  if (!ok) {
+    dop_tls_explain_certificate(t, X509_STORE_CTX_get_error(x), X509_STORE_CTX_get_current_cert(x));
+    t->judged = 1;
+  }
+  return ok;
+}
+
+static int check_peer(struct making *m, struct dop_tls_context *c) {
+  X509_VERIFY_PARAM *param = SSL_CTX_get0_param(c->ctx);
+  SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, note_verdict);
+  X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  int ok = c->by_address ? X509_VERIFY_PARAM_set1_ip_asc(param, c->name)
+                         : X509_VERIFY_PARAM_set1_host(param, c->name, 0);
+  return ok == 1 ? 0 : fail(m, "no certificate can be checked for the name \"%s\"", c->name);
+}
+
+/* Tickets bring a client's certificate back unchecked: they count only where the same authorities
+ * are trusted in the same way. */
+static int session_context(struct making *m, SSL_CTX *ctx, const struct dop_tls_settings *s) {
+  unsigned char id[EVP_MAX_MD_SIZE] = {0};
+  unsigned len = 0;
+  EVP_MD_CTX *md = EVP_MD_CTX_new();
+  int mode = s->ask_cert + 2 * s->need_cert;
+  int ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
+           EVP_DigestUpdate(md, &mode, sizeof mode) == 1;
+  if (ok && s->ca) ok = EVP_DigestUpdate(md, s->ca, strlen(s->ca)) == 1;
+  STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(SSL_CTX_get_cert_store(ctx));
+  for (int i = 0; ok && i < sk_X509_OBJECT_num(objects); i++) {
+    unsigned char print[EVP_MAX_MD_SIZE];
+    unsigned n;
+    X509 *cert = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+    if (!cert) continue;
+    ok = X509_digest(cert, EVP_sha256(), print, &n) == 1 && EVP_DigestUpdate(md, print, n) == 1;
+  }
+  ok = ok && EVP_DigestFinal_ex(md, id, &len) == 1 &&
+       SSL_CTX_set_session_id_context(ctx, id, len) == 1;
+  EVP_MD_CTX_free(md);
+  return ok ? 0 : no_memory(m);
+}
+
+/* --- what a handshake asks --- */
+
+/* RFC 7301: an offer without ours is refused by the alert of that name. */
+static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *len,
+                           const unsigned char *offer, unsigned offer_len, void *arg) {
+  static const char ours[] = "http/1.1";
+  (void)ssl, (void)arg;
+  for (unsigned i = 0; i < offer_len; i += 1u + offer[i]) {
+    if (offer[i] != sizeof ours - 1 || memcmp(offer + i + 1, ours, sizeof ours - 1) != 0) continue;
+    *out = offer + i + 1;
+    *len = offer[i];
+    return SSL_TLSEXT_ERR_OK;
+  }
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* The name itself goes before a wildcard. */
+static struct dop_tls_host *find_host(const struct dop_tls_context *c, const char *name) {
+  const char *rest = strchr(name, '.');
+  for (struct dop_tls_host *h = c->hosts; h; h = h->next)
+    if (strcasecmp(h->name, name) == 0) return h;
+  for (struct dop_tls_host *h = rest && rest != name ? c->hosts : NULL; h; h = h->next)
+    if (h->name[0] == '*' && strcasecmp(h->name + 1, rest) == 0) return h;
+  return NULL;
+}
+
+static int select_host(SSL *ssl, int *alert, void *arg) {
+  const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  const struct dop_tls_host *h = name ? find_host(arg, name) : NULL;
+  (void)alert;
+  if (!h) return SSL_TLSEXT_ERR_NOACK; /* the certificate for everybody */
+  return SSL_set_SSL_CTX(ssl, h->ctx) ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* A server wants a certificate, whether there is one or not. */
+static int note_request(SSL *ssl, void *arg) {
+  struct dop_tls *t = SSL_get_app_data(ssl);
+  (void)arg;
+  t->asked = 1;
+  return 1;
+}
+
+/* A server gave out a session: the newest one counts. Keeps the reference. */
+static int keep_session(SSL *ssl, SSL_SESSION *session) {
+  struct dop_tls *t = SSL_get_app_data(ssl);
+  struct dop_tls_context *c = dop_tls_context_of(t);
+  SSL_SESSION_free(c->last);
+  c->last = session;
+  return 1;
+}
+
+/* --- settings --- */
+
+static SSL_CTX *new_ctx(struct making *m, const struct dop_tls_settings *s) {
+  SSL_CTX *ctx = SSL_CTX_new(s->server ? TLS_server_method() : TLS_client_method());
+  if (!ctx) {
+    no_memory(m);
+    return NULL;
+  }
+  SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_min_proto_version(ctx, s->tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION);
+  SSL_CTX_set_max_proto_version(ctx, 0);
+  return ctx;
+}
+
+/* Suites of TLS 1.3 begin with "TLS_" and go into a list of their own; a list without a name stays
+ * as it was. */
+static int use_ciphers(struct making *m, SSL_CTX *ctx, const char *list) {
+  char old[1024] = "", new[1024] = "";
+  for (const char *p = list; *p;) {
+    size_t n = strcspn(p, ":");
+    char *to = strncmp(p, "TLS_", 4) == 0 ? new : old;
+    if (strlen(to) + n + 2 > sizeof old) return fail(m, "the list of ciphers is too long");
+    if (*to) strcat(to, ":");
+    strncat(to, p, n);
+    p += n + (p[n] == ':');
+  }
+  if (*old && SSL_CTX_set_cipher_list(ctx, old) != 1)
+    return fail(m, "no cipher of TLS 1.2 is known in \"%s\": %s", old, reason());
+  if (*new &&SSL_CTX_set_ciphersuites(ctx, new) != 1)
+    return fail(m, "a cipher of TLS 1.3 is not known in \"%s\": %s", new, reason());
+  return 0;
+}
+
+static int set_server(struct making *m, struct dop_tls_context *c,
+                      const struct dop_tls_settings *s) {
+  SSL_CTX *ctx = c->ctx;
+  SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets need none */
+  SSL_CTX_set_num_tickets(ctx, 1);                         /* a client has one connection */
+  SSL_CTX_set_alpn_select_cb(ctx, select_protocol, NULL);
+  SSL_CTX_set_tlsext_servername_callback(ctx, select_host);
+  SSL_CTX_set_tlsext_servername_arg(ctx, c);
+  int mode = SSL_VERIFY_PEER | (s->need_cert ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+  if (s->ask_cert || s->need_cert) SSL_CTX_set_verify(ctx, mode, note_verdict);
+  if (s->ca && trust(m, ctx, s->ca, 1)) return -1;
+  return session_context(m, ctx, s);
+}
+
+static int set_client(struct making *m, struct dop_tls_context *c, X509_STORE *store,
+                      const struct dop_tls_settings *s) {
+  static const unsigned char offer[] = "\10http/1.1";
+  SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
+  SSL_CTX_sess_set_new_cb(c->ctx, keep_session);
+  SSL_CTX_set_cert_cb(c->ctx, note_request, NULL);
+  if (SSL_CTX_set_alpn_protos(c->ctx, offer, sizeof offer - 1) != 0) return no_memory(m);
+  if (s->no_verify) return 0;
+  if (s->ca && trust(m, c->ctx, s->ca, 0)) return -1;
+  if (!s->ca && !store) return no_memory(m);
+  if (!s->ca) SSL_CTX_set1_cert_store(c->ctx, store);
+  return check_peer(m, c);
+}
+
+static int take_name(struct dop_tls_context *c, const char *name) {
+  unsigned char address[16];
+  size_t len = strlen(name);
+  c->name = c->api->zalloc(len + 1);
+  if (!c->name) return -1;
+  memcpy(c->name, name, len);
+  c->by_address = inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
+  /* The root's dot is for the resolver: no certificate has it, and SNI may not (RFC 6066 3). */
+  if (len > 1 && name[len - 1] == '.') c->name[len - 1] = 0;
+  return 0;
+}
+
+struct dop_tls_context *dop_tls_context_new(const struct dop_driver_api *api, X509_STORE *store,
+                                            const struct dop_tls_settings *s, const char **code,
+                                            char why[DOP_TLS_WHY]) {
+  struct making m = {code, why};
+  struct dop_tls_context *c = api->zalloc(sizeof *c);
+  ERR_clear_error();
+  if (!c) {
+    no_memory(&m);
+    return NULL;
+  }
+  c->api = api;
+  c->refs = 1;
+  c->server = s->server != 0;
+  int err = s->name && take_name(c, s->name) ? no_memory(&m) : 0;
+  if (!err) err = (c->ctx = new_ctx(&m, s)) ? 0 : -1;
+  if (!err && s->cert) err = use_identity(&m, c->ctx, s->cert, s->key);
+  if (!err && s->ciphers) err = use_ciphers(&m, c->ctx, s->ciphers);
+  if (!err) err = s->server ? set_server(&m, c, s) : set_client(&m, c, store, s);
+  ERR_clear_error();
+  if (!err) return c;
+  dop_tls_context_unref(c);
+  return NULL;
+}
+
+int dop_tls_context_host(struct dop_tls_context *c, const char *name, const char *cert,
+                         const char *key, const char **code, char why[DOP_TLS_WHY]) {
+  struct making m = {code, why};
+  size_t len = strlen(name);
+  ERR_clear_error();
+  struct dop_tls_host *h = c->api->zalloc(sizeof *h + len + 1);
+  if (!h) return no_memory(&m);
+  memcpy(h->name, name, len);
+  h->ctx = SSL_CTX_new(TLS_server_method());
+  int err = h->ctx ? use_identity(&m, h->ctx, cert, key) : no_memory(&m);
+  ERR_clear_error();
+  if (err) {
+    SSL_CTX_free(h->ctx);
+    c->api->free(h);
+    return -1;
+  }
+  h->next = c->hosts;
+  c->hosts = h;
+  return 0;
+}
+
+int dop_tls_context_inherit(struct dop_tls_context *to, struct dop_tls_context *from) {
+  unsigned char keys[128];
+  long len = SSL_CTX_get_tlsext_ticket_keys(from->ctx, NULL, 0);
+  int ok = len > 0 && len <= (long)sizeof keys &&
+           SSL_CTX_get_tlsext_ticket_keys(from->ctx, keys, len) == 1 &&
+           SSL_CTX_set_tlsext_ticket_keys(to->ctx, keys, len) == 1;
+  OPENSSL_cleanse(keys, sizeof keys);
+  ERR_clear_error();
+  return ok ? 0 : -1;
+}
+
+void dop_tls_context_ref(struct dop_tls_context *c) {
+  c->refs++;
+}
+
+void dop_tls_context_unref(struct dop_tls_context *c) {
+  if (!c || --c->refs) return;
+  for (struct dop_tls_host *h = c->hosts, *next; h; h = next) {
+    next = h->next;
+    SSL_CTX_free(h->ctx);
+    c->api->free(h);
+  }
+  SSL_SESSION_free(c->last);
+  SSL_CTX_free(c->ctx);
+  c->api->free(c->name);
+  c->api->free(c);
+}
