@@ -76,6 +76,11 @@ specs: modules
 interop: need-build+test+interop ## the specs against a peer in JavaScript
 	$(call each,specs SPECS=$(INTEROP))
 
+.PHONY: peers
+peers: need-build+test+peers ## other people's WebSockets in both roles: ws, websockets, gorilla
+	@.ci/peers
+	$(call each,specs SPECS=spec/peers)
+
 # Each end is a process of its own, so both Luas are built whichever runs the specs.
 NETWORK ?= spec/real
 .PHONY: network
