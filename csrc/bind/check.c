@@ -44,6 +44,21 @@ enum dop_kind dop_check_kind(lua_State *L, int arg) {
   return DOP_BINARY;
 }
 
+enum dop_compress dop_check_compress(lua_State *L, int arg) {
+  enum dop_compress compress = DOP_COMPRESS_MAY;
+  if (lua_type(L, arg) <= LUA_TNIL) return compress;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  lua_pushnil(L);
+  while (lua_next(L, arg)) {
+    if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), "compress") != 0)
+      luaL_argerror(L, arg, "{ compress = true } or { compress = false } expected");
+    if (!lua_isboolean(L, -1)) luaL_argerror(L, arg, "compress: true or false expected");
+    compress = lua_toboolean(L, -1) ? DOP_COMPRESS_ALWAYS : DOP_COMPRESS_NEVER;
+    lua_pop(L, 1);
+  }
+  return compress;
+}
+
 const char *dop_check_string(lua_State *L, int arg, size_t *len) {
   if (lua_type(L, arg) != LUA_TSTRING) luaL_checktype(L, arg, LUA_TSTRING); /* raises */
   return lua_tolstring(L, arg, len);

@@ -35,6 +35,17 @@ void dop_check_limits(lua_State *L, int arg, struct dop_limits *limits);
  * and where. */
 int dop_wrong_limit(lua_State *L);
 
+/* The option `compression` at `arg`: whether it is on, and how. Raises when it is none. */
+int dop_check_compression(lua_State *L, int arg, struct dop_deflate_options *o);
+
+/* core.wrong_compression(value) -> a sentence about what dop_check_compression() would not take,
+ * nil when it would. */
+int dop_wrong_compression(lua_State *L);
+
+/* What node:send(message, kind, options) says about compression at `arg`. Raises when it is wrong.
+ */
+enum dop_compress dop_check_compress(lua_State *L, int arg);
+
 /* Pushes a list of the names of all limits. */
 void dop_push_limit_names(lua_State *L);
 

@@ -1,5 +1,6 @@
 /* dop.core: the machine without any driver. Loads into every Lua 5.4 and LuaJIT 2.1, needs libc
  * only, opens nothing. Applications use lua/dop; this is what it stands on. */
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "bind/check.h"
@@ -45,22 +46,28 @@ static int core_call(lua_State *L) {
 /* The allocations of the core while core.allocations() runs. */
 struct counting {
   size_t count;
-  size_t fail_at; /* which of them finds no memory; 0: none */
+  size_t fail_at;  /* which of them finds no memory; 0: none */
+  int64_t held;    /* bytes, beyond what was held before */
+  int64_t at_most; /* of them at any time */
 };
 
 static void *count_allocation(void *ctx, void *old, size_t size) {
   struct counting *c = ctx;
-  if (size == 0) {
-    free(old);
-    return NULL;
-  }
-  return ++c->count == c->fail_at ? NULL : realloc(old, size);
+  int64_t before = old ? (int64_t)malloc_usable_size(old) : 0;
+  if (size && ++c->count == c->fail_at) return NULL;
+  void *block = size ? realloc(old, size) : NULL;
+  if (!size) free(old);
+  if (size && !block) return NULL;
+  c->held += (block ? (int64_t)malloc_usable_size(block) : 0) - before;
+  if (c->held > c->at_most) c->at_most = c->held;
+  return block;
 }
 
-/* core.allocations(fn [, n]) -> how often the core asked for memory while fn() ran. The n-th time
- * it gets none. For specs. */
+/* core.allocations(fn [, n]) -> how often the core asked for memory while fn() ran, how many bytes
+ * it had at most beyond what it had before, and how many it has afterwards. The n-th time it gets
+ * none. For specs. */
 static int core_allocations(lua_State *L) {
-  struct counting c = {0, (size_t)luaL_optinteger(L, 2, 0)};
+  struct counting c = {.fail_at = (size_t)luaL_optinteger(L, 2, 0)};
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
   dop_alloc_set(count_allocation, &c);
@@ -68,7 +75,9 @@ static int core_allocations(lua_State *L) {
   dop_alloc_set(NULL, NULL);
   if (err) return lua_error(L);
   lua_pushinteger(L, (lua_Integer)c.count);
-  return 1;
+  lua_pushinteger(L, (lua_Integer)c.at_most);
+  lua_pushinteger(L, (lua_Integer)c.held);
+  return 3;
 }
 
 static const char *const types[] = {DOP_TRANSPORT_TYPE, DOP_NODE_TYPE};
@@ -110,6 +119,7 @@ int luaopen_dop_core(lua_State *L) {
                                        {"header_ok", core_header_ok},
                                        {"allocations", core_allocations},
                                        {"wrong_limit", dop_wrong_limit},
+                                       {"wrong_compression", dop_wrong_compression},
                                        {"call", core_call},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);

@@ -115,7 +115,7 @@ static int not_sent(lua_State *L, struct dop_node *n, enum dop_sent sent, size_t
   }
 }
 
-/* node:send(message [, kind]) -> true | nil, message, code
+/* node:send(message [, kind [, {compress = boolean}]]) -> true | nil, message, code
  * Accepts a message: it leaves in order as soon as the node is CONNECTED. Codes: FULL, TOOLARGE,
  * RESERVED, BADUTF8, CLOSED, ENOMEM. */
 static int node_send(lua_State *L) {
@@ -123,9 +123,10 @@ static int node_send(lua_State *L) {
   size_t len;
   const char *data = dop_check_string(L, 2, &len);
   enum dop_kind kind = dop_check_kind(L, 3);
+  const struct dop_message m = {kind, dop_check_compress(L, 4), data, len};
   if (kind == DOP_TEXT && dop_utf8_check(DOP_UTF8_START, data, len) != DOP_UTF8_START)
     return dop_fail(L, "BADUTF8", "a text message must be UTF-8; send bytes as \"binary\"");
-  enum dop_sent sent = dop_node_send(n, kind, data, len);
+  enum dop_sent sent = dop_node_send(n, &m);
   if (sent != DOP_SENT) return not_sent(L, n, sent, len);
   lua_pushboolean(L, 1);
   return 1;
@@ -200,6 +201,14 @@ static int get_principal(lua_State *L) {
 
 static int get_lossless(lua_State *L) {
   lua_pushboolean(L, dop_check_node(L, 1)->account != NULL);
+  return 1;
+}
+
+/* Whether its socket has agreed on permessage-deflate. */
+static int get_compression(lua_State *L) {
+  struct dop_socket *s = dop_check_node(L, 1)->socket;
+  struct dop_link *l = s ? dop_link_of(s) : NULL;
+  lua_pushboolean(L, l && l->ws.deflate);
   return 1;
 }
 
@@ -314,6 +323,7 @@ static const luaL_Reg node_methods[] = {{"send", node_send},     {"disconnect", 
                                         {"resume", node_resume}, {NULL, NULL}};
 static const luaL_Reg node_getters[] = {{"principal", get_principal},
                                         {"lossless", get_lossless},
+                                        {"compression", get_compression},
                                         {"unacked", get_unacked},
                                         {"status", get_status},
                                         {"token", get_token},

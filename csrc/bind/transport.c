@@ -29,7 +29,10 @@ static int transport_new(lua_State *L) {
   static const char *const roles[] = {"server", "client", NULL};
   enum dop_role role = luaL_checkoption(L, 2, NULL, roles) ? DOP_CLIENT : DOP_SERVER;
   struct dop_limits limits;
+  struct dop_deflate_options compression;
   dop_check_limits(L, 3, &limits);
+  lua_getfield(L, 3, "compression");
+  int compresses = dop_check_compression(L, -1, &compression);
   struct dop_transport_box *box = dop_newuserdata(L, sizeof *box);
   memset(box, 0, sizeof *box);
   box->anchor = LUA_NOREF;
@@ -44,6 +47,11 @@ static int transport_new(lua_State *L) {
   t->app = box;
   box->host = h;
   dop_host_ref(h);
+  if (compresses) {
+    t->compression = dop_malloc(sizeof compression);
+    if (!t->compression) return dop_fail(L, "ENOMEM", "no memory for a transport");
+    *t->compression = compression;
+  }
   lua_getfield(L, 3, "lossless");
   t->lossless = lua_toboolean(L, -1) != 0;
   lua_pop(L, 1);
@@ -175,7 +183,7 @@ static void set_count(lua_State *L, const char *name, uint64_t value) {
  */
 static int transport_stats(lua_State *L) {
   struct dop_transport *t = dop_check_transport(L, 1)->transport;
-  lua_createtable(L, 0, 24);
+  lua_createtable(L, 0, 28);
   set_count(L, "nodes", t->node_count);
   set_count(L, "sockets", t->socket_count);
   set_count(L, "pending", t->pending_count);
@@ -198,6 +206,10 @@ static int transport_stats(lua_State *L) {
   set_count(L, "replayed", t->replayed);
   set_count(L, "handed_back", t->handed_back);
   set_count(L, "lost_events", t->lost_events);
+  set_count(L, "deflated_from", t->deflated_from);
+  set_count(L, "deflated_to", t->deflated_to);
+  set_count(L, "inflated_from", t->inflated_from);
+  set_count(L, "inflated_to", t->inflated_to);
   return 1;
 }
 

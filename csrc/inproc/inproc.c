@@ -44,10 +44,10 @@ static void end_peer(struct end *e, unsigned code, const char *why) {
   dop_socket_mark_ready(&peer->socket);
 }
 
-static int end_send(struct dop_socket *s, enum dop_kind kind, const char *data, size_t len) {
+static int end_send(struct dop_socket *s, const struct dop_message *m) {
   struct end *peer = as_end(s)->peer;
   if (!peer) return 0; /* as on any socket, what is sent to a peer that went is not delivered */
-  if (dop_queue_push(&peer->in, kind, data, len)) return -1;
+  if (dop_queue_push(&peer->in, m)) return -1;
   dop_socket_mark_ready(&peer->socket);
   return 0;
 }

@@ -40,6 +40,17 @@ void dop_link_insist(struct dop_link *l) {
   dop_link_refuse(l, 426, NULL, "The request does not ask for an upgrade to websocket.\n");
 }
 
+/* What both ends agreed on at work; NULL without memory. */
+static struct dop_deflate *compressing(const struct dop_transport *t,
+                                       const struct dop_deflate_terms *terms) {
+  struct dop_engine *e = t->engine;
+  if (!e->deflate) {
+    e->deflate = dop_zalloc(sizeof *e->deflate);
+    e->free_deflate = dop_deflate_pool_free;
+  }
+  return e->deflate ? dop_deflate_new(e->deflate, t->compression, terms) : NULL;
+}
+
 /* --- the server --- */
 
 static uint32_t pending_from(const struct dop_transport *t, const char *address) {
@@ -113,6 +124,10 @@ static int hear_request(struct dop_link *l, size_t len) {
     dop_link_refuse(l, status, NULL, why);
     return 1;
   }
+  if (!l->upgrade->plain && dop_deflate_choose(&req.head, NULL, NULL, NULL) < 0) {
+    dop_link_refuse(l, 400, NULL, "The Sec-WebSocket-Extensions header is malformed.");
+    return 1;
+  }
   if (!l->upgrade->plain && !origin_ok(t, &req)) {
     dop_link_refuse(l, 403, NULL, "This origin may not connect.\n");
     return 1;
@@ -165,16 +180,22 @@ void dop_link_allow(struct dop_link *l, const char *headers) {
     return;
   }
   l->socket.lossless = t->lossless && offers(&req.head, lossless);
+  struct dop_deflate_terms terms;
+  char extensions[DOP_DEFLATE_TEXT_MAX];
+  struct dop_deflate *deflate = NULL; /* without memory for it, it is not agreed on */
+  if (dop_deflate_choose(&req.head, t->compression, &terms, extensions) > 0)
+    deflate = compressing(t, &terms);
   if (dop_upgrade_write_accept(dop_link_out(l), req.key,
                                l->socket.lossless         ? lossless
                                : offers(&req.head, "dop") ? "dop"
                                                           : NULL,
-                               headers)) {
+                               deflate ? extensions : NULL, headers)) {
+    dop_deflate_free(deflate);
     dop_node_end(n, 0, "no memory");
     dop_link_die(l, 0);
     return;
   }
-  dop_link_begin(l, n);
+  dop_link_begin(l, n, deflate);
 }
 
 /* --- the client --- */
@@ -189,8 +210,10 @@ struct dop_link *dop_link_dial(struct dop_transport *t, const char *host, const 
     /* In this order: some servers select the first one without knowing it. */
     l->upgrade->offered = t->lossless && !dop_transport_keeps_plain(t);
     const char *offer = l->upgrade->offered ? "dop, dop.r1" : "dop";
-    if (dop_upgrade_write_request(dop_link_out(l), host, target, l->upgrade->key, offer, headers) ==
-        0)
+    char extensions[DOP_DEFLATE_TEXT_MAX];
+    if (t->compression) dop_deflate_offer(t->compression, extensions);
+    if (dop_upgrade_write_request(dop_link_out(l), host, target, l->upgrade->key, offer,
+                                  t->compression ? extensions : NULL, headers) == 0)
       return l;
   }
   dop_link_die(l, 0);
@@ -217,9 +240,13 @@ static int hear_response(struct dop_link *l, size_t len) {
   struct dop_head head;
   struct dop_span protocol;
   const char *why = NULL;
-  int speaks_lossless = 0;
+  struct dop_deflate_terms terms;
+  struct dop_deflate *deflate = NULL;
+  int speaks_lossless = 0, compresses = 0;
   int failed = dop_upgrade_parse_response(&head, l->input, len, limits(l)->max_fields,
                                           l->upgrade->key, &protocol, &why);
+  if (!failed) compresses = dop_deflate_agree(&head, t->compression, &terms, &why);
+  if (compresses < 0) failed = 1;
   if (!failed && protocol.data)
     speaks_lossless = l->upgrade->offered && dop_span_has_token(protocol, lossless, 0);
   if (failed && head.status && head.status != 101) {
@@ -230,11 +257,13 @@ static int hear_response(struct dop_link *l, size_t len) {
     dop_link_lost(l, "UPGRADE", "the server selected a subprotocol that was not offered");
   } else if (!dop_transport_awaits_socket(t)) {
     dop_link_die(l, 0); /* nobody waits for it any more */
+  } else if (compresses && !(deflate = compressing(t, &terms))) {
+    dop_link_lost(l, "ENOMEM", "no memory for a connection that compresses");
   } else {
     dop_link_skip(l, len);
     dop_link_free_upgrade(l);
     l->socket.lossless = speaks_lossless;
-    dop_link_begin(l, t->current);
+    dop_link_begin(l, t->current, deflate);
   }
   return 1;
 }

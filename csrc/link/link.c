@@ -192,6 +192,7 @@ void dop_link_eof(struct dop_link *l) {
 static void idle(struct dop_link *l) {
   const struct dop_limits *lim = limits(l);
   uint64_t quiet = engine(l)->now - l->heard_at;
+  if (l->ws.deflate) dop_deflate_rest(l->ws.deflate);
   /* A paused reader hears nothing: its peer is not to blame. */
   if (dop_socket_stopped(&l->socket) || quiet < lim->ping_interval) {
     l->pinged = 0;
@@ -320,6 +321,13 @@ static void heard_control(struct dop_link *l, const struct dop_ws_item *item, in
   }
 }
 
+static DOP_SELDOM void count_inflated(struct dop_link *l, size_t len) {
+  struct dop_transport *t = l->socket.transport;
+  t->inflated_from += l->ws.deflate->came;
+  t->inflated_to += len;
+  l->ws.packed = 0;
+}
+
 static int next_frame(struct dop_link *l, struct dop_message *m) {
   const struct dop_node *n = l->socket.node;
   /* What crosses our close frame is of no use, but may be as long as it was allowed to be. */
@@ -339,6 +347,7 @@ static int next_frame(struct dop_link *l, struct dop_message *m) {
     return -1;
   case DOP_WS_TEXT:
   case DOP_WS_BINARY:
+    if (l->ws.packed) count_inflated(l, item.len);
     m->kind = item.type == DOP_WS_TEXT ? DOP_TEXT : DOP_BINARY;
     m->data = item.data;
     m->len = item.len;
@@ -382,8 +391,30 @@ static int link_next(struct dop_socket *s, struct dop_message *m) {
 
 /* --- the rest of what a node asks of its socket --- */
 
-static int link_send(struct dop_socket *s, enum dop_kind kind, const char *data, size_t len) {
-  return write_frame(as_link(s), kind == DOP_TEXT ? DOP_WS_OP_TEXT : DOP_WS_OP_BINARY, data, len);
+/* 1 when the message left compressed, 0: it is to be sent as it is, -1: there is no randomness. */
+static DOP_SELDOM int send_packed(struct dop_link *l, enum dop_ws_opcode op,
+                                  const struct dop_message *m) {
+  struct dop_transport *t = l->socket.transport;
+  uint8_t mask[4];
+  int ok;
+  const uint8_t *key = mask_for(l, mask, &ok);
+  if (!ok) return -1;
+  size_t size = dop_deflate_write(l->ws.deflate, dop_link_out(l), op, m->data, m->len, key);
+  if (!size) return 0;
+  t->deflated_from += m->len;
+  t->deflated_to += size;
+  return 1;
+}
+
+static int link_send(struct dop_socket *s, const struct dop_message *m) {
+  struct dop_link *l = as_link(s);
+  enum dop_ws_opcode op = m->kind == DOP_TEXT ? DOP_WS_OP_TEXT : DOP_WS_OP_BINARY;
+  const struct dop_deflate *d = l->ws.deflate;
+  if (d && m->compress && (m->compress == DOP_COMPRESS_ALWAYS || m->len >= d->min_size)) {
+    int done = send_packed(l, op, m);
+    if (done) return done > 0 ? 0 : -1;
+  }
+  return write_frame(l, op, m->data, m->len);
 }
 
 static int link_probe(struct dop_socket *s, const uint8_t payload[DOP_PROBE_LEN]) {
@@ -401,8 +432,9 @@ int dop_link_reading(const struct dop_link *l) {
   return !dop_socket_stopped(&l->socket) && l->state != DOP_LINK_DEAD;
 }
 
-void dop_link_begin(struct dop_link *l, struct dop_node *n) {
+void dop_link_begin(struct dop_link *l, struct dop_node *n, struct dop_deflate *deflate) {
   dop_ws_init(&l->ws, l->socket.transport->role == DOP_SERVER);
+  l->ws.deflate = deflate;
   l->state = DOP_LINK_OPEN;
   dop_node_open(n, &l->socket);
 }
@@ -411,6 +443,7 @@ static void link_free(struct dop_socket *s) {
   struct dop_link *l = as_link(s);
   dop_link_free_upgrade(l);
   dop_ws_dispose(&l->ws);
+  dop_deflate_free(l->ws.deflate);
   dop_bytes_dispose(&l->in);
   dop_bytes_dispose(&l->out);
   dop_free(l->address);

@@ -26,8 +26,9 @@ void dop_link_free_upgrade(struct dop_link *l);
 void dop_link_answered(struct dop_link *l, const char *code_name, const char *why,
                        const struct dop_head *answer);
 
-/* The upgrade is done: the WebSocket begins and the node hears of its socket. */
-void dop_link_begin(struct dop_link *l, struct dop_node *n);
+/* The upgrade is done: the WebSocket begins and the node hears of its socket. `deflate` is what was
+ * agreed about permessage-deflate, NULL for nothing; the link's from here on. */
+void dop_link_begin(struct dop_link *l, struct dop_node *n, struct dop_deflate *deflate);
 
 /* Everything is said. The driver flushes, closes its writing side, and waits for the peer's end,
  * for the close timeout at most. */

@@ -179,7 +179,8 @@ int dop_sim_send(struct dop_sim_checker *k, struct dop_node *n, uint64_t chance)
   if (chance % 24 == 0 && n->token) e.quotes = quote(k, n->token);
   enum dop_kind kind = body(k, side, e, text, &len);
   enum dop_sent wanted = answer_to(n, kind, text, len);
-  enum dop_sent sent = dop_node_send(n, kind, text, len);
+  enum dop_sent sent =
+      dop_node_send(n, &(struct dop_message){kind, (enum dop_compress)(chance % 3), text, len});
   if (sent != wanted)
     dop_sim_wrong(k, "%s: a send was answered with %s, not with %s", names[side], answers[sent],
                   answers[wanted]);

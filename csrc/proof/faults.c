@@ -268,7 +268,7 @@ static void copy_session(const struct dop_node *from, struct dop_node *to) {
   struct dop_queue q = from->queue;
   struct dop_message m;
   for (dop_queue_rewind(&q); dop_queue_advance(&q, &m);)
-    if (dop_queue_push(&to->queue, m.kind, m.data, m.len)) abort();
+    if (dop_queue_push(&to->queue, &m)) abort();
   a->acked = from->account->acked;
   a->written = from->account->written;
   a->peer = from->account->peer;

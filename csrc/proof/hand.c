@@ -119,7 +119,7 @@ struct hand *hand_dial(struct stage *w, const char *offer, const char *principal
   struct dop_span protocol;
   const char *why = NULL;
   if (principal) l->socket.principal = dop_token_new(principal, strlen(principal));
-  if (dop_upgrade_write_request(&h->out, "hand", "/", key, offer, NULL)) abort();
+  if (dop_upgrade_write_request(&h->out, "hand", "/", key, offer, NULL, NULL)) abort();
   hand_give(h);
   size_t len = head_len(h);
   if (dop_upgrade_parse_response(&head, h->in.data, len, 64, key, &protocol, &why))
@@ -144,7 +144,7 @@ struct hand *hand_answer(struct stage *w, const char *protocol) {
     stage_fail(w, __FILE__, __LINE__, "the client's request is none: %s", why);
   struct dop_span offer = dop_head_get(&req.head, "Sec-WebSocket-Protocol");
   if (offer.data) snprintf(h->offer, sizeof h->offer, "%.*s", (int)offer.len, offer.data);
-  if (dop_upgrade_write_accept(&h->out, req.key, protocol, NULL)) abort();
+  if (dop_upgrade_write_accept(&h->out, req.key, protocol, NULL, NULL)) abort();
   h->lossless = protocol && strcmp(protocol, "dop.r1") == 0;
   dop_bytes_consume(&h->in, (uint32_t)len);
   hand_give(h);

@@ -19,7 +19,7 @@ static void reserved(struct stage *w) {
   struct dop_node *n = server_node(w);
   CHECK(w, stage_send(w, n, h->token) == DOP_SEND_RESERVED);
   SILENT(h);
-  CHECK(w, dop_node_send(n, DOP_BINARY, h->token, strlen(h->token)) == DOP_SENT);
+  CHECK(w, stage_send_binary(w, n, h->token, strlen(h->token)) == DOP_SENT);
   CHECK(w, stage_send(w, n, "data") == DOP_SENT);
   hand_take(h);
   HEARS(h, "data");

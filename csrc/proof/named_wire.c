@@ -171,11 +171,8 @@ static void literals(struct stage *w) {
   HEARS(h, "^m^");
   stage_send(w, n, "plain");
   HEARS(h, "plain");
-  CHECK(w, dop_node_send(n, DOP_BINARY,
-                         "\x10"
-                         "a9",
-                         3) == DOP_SENT);
-  stage_turn(w);
+  static const char marked[] = {'\x10', 'a', '9'};
+  CHECK(w, stage_send_binary(w, n, marked, sizeof marked) == DOP_SENT);
   HEARS(h, "binary ^a9");
 }
 

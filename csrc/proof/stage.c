@@ -196,22 +196,31 @@ void stage_wait(struct stage *w, uint64_t ms) {
   } while (w->engine.now < until);
 }
 
+static enum dop_sent send_one(struct stage *w, struct dop_node *n, enum dop_kind kind,
+                              const char *data, size_t len) {
+  const struct dop_message m = {kind, DOP_COMPRESS_MAY, data, len};
+  enum dop_sent sent = dop_node_send(n, &m);
+  stage_turn(w);
+  return sent;
+}
+
 enum dop_sent stage_send(struct stage *w, struct dop_node *n, const char *text) {
   char raw[256];
   size_t len = hand_scan(raw, sizeof raw, text);
-  enum dop_sent sent = dop_node_send(n, DOP_TEXT, raw, len);
-  stage_turn(w);
-  return sent;
+  return send_one(w, n, DOP_TEXT, raw, len);
 }
 
 enum dop_sent stage_send_long(struct stage *w, struct dop_node *n, size_t len) {
   char *text = malloc(len + 1);
   if (!text) abort();
   memset(text, 'x', len);
-  enum dop_sent sent = dop_node_send(n, DOP_TEXT, text, len);
+  enum dop_sent sent = send_one(w, n, DOP_TEXT, text, len);
   free(text);
-  stage_turn(w);
   return sent;
+}
+
+enum dop_sent stage_send_binary(struct stage *w, struct dop_node *n, const char *data, size_t len) {
+  return send_one(w, n, DOP_BINARY, data, len);
 }
 
 void stage_pause(struct stage *w, struct dop_node *n, int paused) {

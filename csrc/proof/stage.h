@@ -53,10 +53,11 @@ void stage_deliver(struct stage *w, struct dop_socket *s);
 /* So many milliseconds pass, from deadline to deadline. */
 void stage_wait(struct stage *w, uint64_t ms);
 
-/* An end's handlers send a text (in a hand's notation), or one of so many bytes, pause and go on,
- * or end the session. */
+/* An end's handlers send a text (in a hand's notation), one of so many bytes, or a binary message,
+ * pause and go on, or end the session. */
 enum dop_sent stage_send(struct stage *w, struct dop_node *n, const char *text);
 enum dop_sent stage_send_long(struct stage *w, struct dop_node *n, size_t len);
+enum dop_sent stage_send_binary(struct stage *w, struct dop_node *n, const char *data, size_t len);
 void stage_pause(struct stage *w, struct dop_node *n, int paused);
 void stage_disconnect(struct stage *w, struct dop_node *n);
 

@@ -26,6 +26,7 @@ void dop_engine_dispose(struct dop_engine *e) {
   dop_timers_dispose(&e->timers);
   dop_bytes_dispose(&e->spare);
   dop_bytes_dispose(&e->spare_queue);
+  if (e->deflate) e->free_deflate(e->deflate);
   dop_wipe(e->pool, sizeof e->pool);
 }
 

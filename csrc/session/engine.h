@@ -9,6 +9,7 @@
 
 #include "session/queue.h"
 
+struct dop_deflate_pool;
 struct dop_node;
 struct dop_socket;
 struct dop_transport;
@@ -22,7 +23,9 @@ struct dop_engine {
   struct dop_socket *dirty, *ready; /* see socket.h */
   struct dop_bytes spare;           /* an output buffer between two owners, see link.c */
   struct dop_bytes spare_queue;     /* a queue's block between two owners, see lossless.c */
-  uint8_t pool[128];                /* randomness for mask keys, nothing else */
+  struct dop_deflate_pool *deflate; /* the links', made with the first that compresses; or NULL */
+  void (*free_deflate)(struct dop_deflate_pool *);
+  uint8_t pool[128]; /* randomness for mask keys, nothing else */
   uint32_t pool_left;
   unsigned sweep : 1; /* a closed transport may have lost the last thing that kept it */
   void *app;          /* the binding's */

@@ -120,7 +120,7 @@ static DOP_SELDOM void park(struct dop_node *n, const struct dop_message *m) {
   uint64_t bytes = dop_queue_size(q) - (uint64_t)q->count * DOP_QUEUE_OVERHEAD + m->len;
   if (q->count && (q->count >= a->peer.max_messages || bytes > a->peer.max_bytes))
     violation(n, "more unacknowledged messages than the limits said");
-  else if (dop_queue_push(&a->parked, m->kind, m->data, m->len))
+  else if (dop_queue_push(&a->parked, m))
     dop_node_give_up_socket(n);
   else if (dop_queue_size(q) > (uint64_t)l->queue_bytes + l->max_message) {
     /* The peer may hold more than we care to: the rest waits in its hands. */
@@ -324,17 +324,19 @@ int dop_lossless_settle(struct dop_node *n, uint64_t h) {
 
 /* --- writing --- */
 
-/* A text that would read as an instruction goes behind the escape. */
+/* A text that would read as an instruction goes behind the escape; the token is not compressed. */
 static DOP_SELDOM int write_special(struct dop_node *n, const struct dop_message *m) {
   struct dop_socket *s = n->socket;
-  if (!dop_r1_marked(m->data, m->len) && !dop_token_is(n->token, m->data, m->len))
-    return s->ops->send(s, m->kind, m->data, m->len);
+  int is_token = dop_token_is(n->token, m->data, m->len);
+  if (!dop_r1_marked(m->data, m->len) && !is_token) return s->ops->send(s, m);
   char *text = dop_malloc(DOP_R1_ESCAPE + m->len);
   if (!text) return -1;
   text[0] = DOP_R1_MARK;
   text[1] = 'm';
   memcpy(text + DOP_R1_ESCAPE, m->data, m->len);
-  int failed = s->ops->send(s, DOP_TEXT, text, DOP_R1_ESCAPE + m->len);
+  const struct dop_message escaped = {DOP_TEXT, is_token ? DOP_COMPRESS_NEVER : m->compress, text,
+                                      DOP_R1_ESCAPE + m->len};
+  int failed = s->ops->send(s, &escaped);
   dop_free(text);
   return failed;
 }
@@ -357,8 +359,7 @@ static int write_counted(struct dop_node *n, const struct dop_message *m) {
     dop_lossless_exhaust(n);
     return -1;
   }
-  int failed =
-      looks_special(n, m) ? write_special(n, m) : s->ops->send(s, m->kind, m->data, m->len);
+  int failed = looks_special(n, m) ? write_special(n, m) : s->ops->send(s, m);
   if (failed) {
     dop_node_give_up_socket(n);
     return -1;

@@ -366,7 +366,8 @@ void dop_node_give_up_socket(struct dop_node *n) {
 }
 
 int dop_node_say_text(struct dop_node *n, const char *text, size_t len) {
-  if (n->socket->ops->send(n->socket, DOP_TEXT, text, len) == 0) return 0;
+  const struct dop_message m = {DOP_TEXT, DOP_COMPRESS_NEVER, text, len};
+  if (n->socket->ops->send(n->socket, &m) == 0) return 0;
   dop_node_give_up_socket(n);
   return -1;
 }
@@ -383,7 +384,7 @@ static int flush_queue(struct dop_node *n, int all) {
   struct dop_message m;
   if (n->account) return dop_lossless_pump(n, all);
   while ((all || dop_node_takes_more(n)) && dop_queue_front(&n->queue, &m)) {
-    if (n->socket->ops->send(n->socket, m.kind, m.data, m.len)) {
+    if (n->socket->ops->send(n->socket, &m)) {
       dop_node_give_up_socket(n);
       return -1;
     }
@@ -409,11 +410,10 @@ void dop_node_writable(struct dop_socket *s) {
   if (s->node && s->node->status == DOP_CONNECTED) dop_node_pump(s->node);
 }
 
-static inline enum dop_sent enqueue(struct dop_node *n, enum dop_kind kind, const char *data,
-                                    size_t len) {
+static inline enum dop_sent enqueue(struct dop_node *n, const struct dop_message *m) {
   struct dop_transport *t = n->transport;
   const struct dop_limits *l = &t->limits;
-  size_t size = len + DOP_QUEUE_OVERHEAD;
+  size_t size = m->len + DOP_QUEUE_OVERHEAD;
   /* An empty queue takes any one message: a limit below the largest message would refuse it for
    * ever. */
   if (n->queue.count &&
@@ -422,7 +422,7 @@ static inline enum dop_sent enqueue(struct dop_node *n, enum dop_kind kind, cons
     return DOP_SEND_FULL;
   }
   size_t held = dop_queue_held(&n->queue);
-  if (dop_queue_push(&n->queue, kind, data, len)) return DOP_SEND_NOMEM;
+  if (dop_queue_push(&n->queue, m)) return DOP_SEND_NOMEM;
   if (n->detached) {
     t->detached_bytes += dop_queue_held(&n->queue) - held;
     enforce_caps(t);
@@ -431,30 +431,29 @@ static inline enum dop_sent enqueue(struct dop_node *n, enum dop_kind kind, cons
 }
 
 /* Everything goes through the queue, where it stays until the peer has delivered it. */
-static enum dop_sent send_lossless(struct dop_node *n, enum dop_kind kind, const char *data,
-                                   size_t len) {
+static enum dop_sent send_lossless(struct dop_node *n, const struct dop_message *m) {
   if (n->account->closing) return DOP_SEND_CLOSED;
-  if (len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
+  if (m->len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
   /* The usual case: what the peer allows and the socket takes is written from where it lies. */
   int at_once =
       n->account->heard_limits && !dop_queue_unwritten(&n->queue) && dop_node_takes_more(n);
   if (!n->detached) dop_queue_borrow(&n->queue, &n->transport->engine->spare_queue);
-  enum dop_sent sent = enqueue(n, kind, data, len);
+  enum dop_sent sent = enqueue(n, m);
   if (sent == DOP_SENT && at_once)
-    dop_lossless_write(n, &(struct dop_message){kind, data, len});
+    dop_lossless_write(n, m);
   else if (sent == DOP_SENT && n->status == DOP_CONNECTED)
     dop_lossless_pump(n, 0);
   return sent;
 }
 
-enum dop_sent dop_node_send(struct dop_node *n, enum dop_kind kind, const char *data, size_t len) {
+enum dop_sent dop_node_send(struct dop_node *n, const struct dop_message *m) {
   if (n->status == DOP_DISCONNECTED) return DOP_SEND_CLOSED;
-  if (n->account) return send_lossless(n, kind, data, len);
-  if (len > n->transport->limits.max_message) return DOP_SEND_TOOLARGE;
-  if (kind == DOP_TEXT && dop_token_is(n->token, data, len)) return DOP_SEND_RESERVED;
+  if (n->account) return send_lossless(n, m);
+  if (m->len > n->transport->limits.max_message) return DOP_SEND_TOOLARGE;
+  if (m->kind == DOP_TEXT && dop_token_is(n->token, m->data, m->len)) return DOP_SEND_RESERVED;
   if (!n->queue.count && dop_node_takes_more(n))
-    return n->socket->ops->send(n->socket, kind, data, len) ? DOP_SEND_NOMEM : DOP_SENT;
-  return enqueue(n, kind, data, len);
+    return n->socket->ops->send(n->socket, m) ? DOP_SEND_NOMEM : DOP_SENT;
+  return enqueue(n, m);
 }
 
 size_t dop_node_queued(const struct dop_node *n) {

@@ -109,8 +109,8 @@ enum dop_sent {
   DOP_SEND_NOMEM
 };
 
-/* Accepts a message, to be written as soon as the node is CONNECTED, in order. Copies `data`. */
-enum dop_sent dop_node_send(struct dop_node *n, enum dop_kind kind, const char *data, size_t len);
+/* Accepts a message, to be written as soon as the node is CONNECTED, in order. Copies its data. */
+enum dop_sent dop_node_send(struct dop_node *n, const struct dop_message *m);
 
 /* The formal end: the peer hears it if it can. 0, or -1 when the node is DISCONNECTED already, or
  * on its way there. */

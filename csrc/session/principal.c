@@ -64,7 +64,8 @@ void dop_node_decide(struct dop_node *newcomer, int same) {
     q->owner = NULL;
   }
   dop_node_ref(newcomer);
-  dop_node_hear_first(newcomer, &(struct dop_message){DOP_TEXT, q->said->text, q->said->len});
+  dop_node_hear_first(newcomer, &(struct dop_message){
+                                    .kind = DOP_TEXT, .data = q->said->text, .len = q->said->len});
   dop_node_free_question(newcomer);
   dop_node_unref(newcomer);
 }

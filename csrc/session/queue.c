@@ -5,7 +5,8 @@
 
 struct record {
   uint32_t len;
-  uint32_t kind;
+  uint16_t kind;
+  uint16_t compress;
 };
 
 _Static_assert(sizeof(struct record) == DOP_QUEUE_OVERHEAD, "a record's head is what is counted");
@@ -26,14 +27,14 @@ void dop_queue_trim(struct dop_queue *q) {
   dop_bytes_trim(&q->bytes);
 }
 
-int dop_queue_push(struct dop_queue *q, enum dop_kind kind, const char *data, size_t len) {
-  struct record r = {(uint32_t)len, kind};
+int dop_queue_push(struct dop_queue *q, const struct dop_message *m) {
+  struct record r = {(uint32_t)m->len, (uint16_t)m->kind, (uint16_t)m->compress};
   if (q->head >= 4096) compact(q);
-  char *room = dop_bytes_room(&q->bytes, sizeof r + len);
+  char *room = dop_bytes_room(&q->bytes, sizeof r + m->len);
   if (!room) return -1;
   memcpy(room, &r, sizeof r);
-  if (len) memcpy(room + sizeof r, data, len);
-  q->bytes.len += (uint32_t)(sizeof r + len);
+  if (m->len) memcpy(room + sizeof r, m->data, m->len);
+  q->bytes.len += (uint32_t)(sizeof r + m->len);
   q->count++;
   return 0;
 }
@@ -42,6 +43,7 @@ static void read_at(const struct dop_queue *q, uint32_t at, struct dop_message *
   struct record r;
   memcpy(&r, q->bytes.data + at, sizeof r);
   m->kind = (enum dop_kind)r.kind;
+  m->compress = (enum dop_compress)r.compress;
   m->data = q->bytes.data + at + sizeof r;
   m->len = r.len;
 }

@@ -13,6 +13,14 @@
 
 enum dop_kind { DOP_TEXT = 1, DOP_BINARY = 2 };
 
+/* Whether a socket that can may compress a message. What the protocol says is never compressed: the
+ * length of a text that has a secret in it must not depend on what else it has. */
+enum dop_compress {
+  DOP_COMPRESS_NEVER,
+  DOP_COMPRESS_MAY, /* when it is large enough to be worth it */
+  DOP_COMPRESS_ALWAYS
+};
+
 struct dop_queue {
   struct dop_bytes bytes; /* records from `head` on */
   uint32_t head;
@@ -22,7 +30,8 @@ struct dop_queue {
 
 struct dop_message {
   enum dop_kind kind;
-  const char *data; /* in the queue: valid until the queue changes */
+  enum dop_compress compress; /* of one that is sent */
+  const char *data;           /* in the queue: valid until the queue changes */
   size_t len;
 };
 
@@ -41,8 +50,8 @@ static inline size_t dop_queue_held(const struct dop_queue *q) {
 /* Gives back what no message needs, if the system can. */
 void dop_queue_trim(struct dop_queue *q);
 
-/* 0, or -1 without memory (nothing changes then). */
-int dop_queue_push(struct dop_queue *q, enum dop_kind kind, const char *data, size_t len);
+/* Copies the message. 0, or -1 without memory (nothing changes then). */
+int dop_queue_push(struct dop_queue *q, const struct dop_message *m);
 
 /* The oldest message: 1, or 0 when there is none. */
 int dop_queue_front(const struct dop_queue *q, struct dop_message *m);

@@ -20,8 +20,8 @@ struct dop_transport;
 #define DOP_SOCKET_MARK 65536
 
 struct dop_socket_ops {
-  /* Takes a whole message for the peer; `data` is copied. -1 without memory. */
-  int (*send)(struct dop_socket *s, enum dop_kind kind, const char *data, size_t len);
+  /* Takes a whole message for the peer; its data is copied. -1 without memory. */
+  int (*send)(struct dop_socket *s, const struct dop_message *m);
 
   /* Begins the polite end: what was sent leaves first. The node has let go of the socket. */
   void (*close)(struct dop_socket *s, unsigned code, const char *reason);

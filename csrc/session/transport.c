@@ -56,6 +56,7 @@ void dop_transport_unref(struct dop_transport *t) {
   dop_tombs_dispose(&t->tombs);
   dop_tombs_dispose(&t->unconfirmed_tombs);
   dop_queue_dispose(&t->halves);
+  dop_free(t->compression);
   dop_free(t);
 }
 
@@ -141,5 +142,6 @@ struct dop_event *dop_transport_down(struct dop_transport *t, uint64_t held, con
 }
 
 int dop_transport_inject_half(struct dop_transport *t, const char *text, size_t len) {
-  return dop_queue_push(&t->halves, DOP_TEXT, text, len);
+  const struct dop_message half = {.kind = DOP_TEXT, .data = text, .len = len};
+  return dop_queue_push(&t->halves, &half);
 }

@@ -10,6 +10,8 @@
 #include "session/socket.h"
 #include "session/tombs.h"
 
+struct dop_deflate_options; /* the links', see ws/extension.h */
+
 enum dop_role { DOP_SERVER, DOP_CLIENT };
 
 /* Every limit of the product with its default; times in ms, sizes in bytes. */
@@ -66,7 +68,8 @@ struct dop_transport {
   unsigned ask_principal : 1; /* other principals' resumptions too, see DOP_EVENT_PRINCIPAL */
   unsigned ask_http : 1;      /* requests without an upgrade as well, see DOP_EVENT_HTTP */
   unsigned any_origin : 1;    /* a browser may come from any site */
-  void *app;                  /* the binding's */
+  struct dop_deflate_options *compression; /* one block, freed with the transport; NULL: none */
+  void *app;                               /* the binding's */
 
   /* What happened so far, for stats(). */
   uint64_t opened, connects, reconnects, disconnects, refused;
@@ -74,7 +77,9 @@ struct dop_transport {
   uint64_t takeovers;       /* resumptions of sessions that still had a socket */
   uint64_t refused_resumes; /* 4400, 4403, 4409 */
   uint64_t expired, evicted;
-  uint64_t http; /* requests without an upgrade that were answered */
+  uint64_t deflated_from, deflated_to; /* bytes of messages that left compressed */
+  uint64_t inflated_from, inflated_to; /* and that came so */
+  uint64_t http;                       /* requests without an upgrade that were answered */
 };
 
 /* NULL without memory or randomness. One reference is the caller's; each node, socket and event

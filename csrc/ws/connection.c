@@ -6,12 +6,16 @@
 
 #include "ws/utf8.h"
 
+#define INFLATE_FIRST 256   /* bytes of output to have room for at least */
+#define INFLATE_STEP  16384 /* and at most, beside what the buffer has already */
+
 /* What the header of one frame says. */
 struct header {
   uint64_t length; /* of the payload */
   size_t size;     /* of the header itself */
   unsigned op;
   unsigned final;
+  unsigned packed; /* RSV1 */
 };
 
 void dop_ws_init(struct dop_ws *ws, int server) {
@@ -40,6 +44,7 @@ static void give(struct dop_ws_item *item, enum dop_ws_type type, char *data, si
 /* Ends the connection for this parser; a message that was being gathered is of no use any more. */
 static void shut(struct dop_ws *ws) {
   dop_bytes_dispose(&ws->assembly);
+  if (ws->deflate != NULL) dop_deflate_release(ws->deflate);
   ws->in_frame = 0;
   ws->closed = 1;
 }
@@ -52,12 +57,19 @@ static void fail(struct dop_ws *ws, struct dop_ws_item *item, unsigned code, con
 }
 
 static const char not_utf8[] = "The text is not UTF-8.";
+static const char too_long[] = "The message is longer than the limit.";
+static const char corrupt[] = "The compressed message is corrupt.";
+static const char no_memory[] = "There is no memory for the message.";
 
 /* What is wrong about the first two bytes of a frame, NULL when nothing is. */
 static const char *wrong_start(const struct dop_ws *ws, unsigned b0, unsigned b1) {
   unsigned op = b0 & 0x0F, length = b1 & 0x7F;
 
-  if ((b0 & 0x70) != 0) return "A reserved bit is set.";
+  if ((b0 & 0x70) != 0) {
+    /* RFC 7692 section 6: on the first frame of a message and nowhere else. */
+    if ((b0 & 0x30) != 0 || ws->deflate == NULL || op >= 8 || op == DOP_WS_OP_CONTINUATION)
+      return "A reserved bit is set.";
+  }
   if (op >= 8) {
     if (op > DOP_WS_OP_PONG) return "The opcode is unknown.";
     if ((b0 & 0x80) == 0) return "A control frame is fragmented.";
@@ -101,6 +113,7 @@ static int read_header(struct dop_ws *ws, const char *in, size_t len, size_t max
   why = wrong_start(ws, p[0], p[1]);
   h->op = p[0] & 0x0F;
   h->final = p[0] >> 7;
+  h->packed = (p[0] & DOP_WS_RSV1) != 0 || (h->op == DOP_WS_OP_CONTINUATION && ws->packed);
   h->length = p[1] & 0x7F;
   more = h->length < 126 ? 0 : h->length == 126 ? 2 : 8;
   h->size = 2 + more;
@@ -113,8 +126,9 @@ static int read_header(struct dop_ws *ws, const char *in, size_t len, size_t max
     return -1;
   }
   /* Subtracting on the side of the limit cannot overflow, whatever the length. */
-  if (h->op < 8 && (ws->assembly.len > max_message || h->length > max_message - ws->assembly.len)) {
-    fail(ws, item, 1009, "The message is longer than the limit.");
+  if (h->op < 8 && !h->packed &&
+      (ws->assembly.len > max_message || h->length > max_message - ws->assembly.len)) {
+    fail(ws, item, 1009, too_long);
     return -1;
   }
   if (ws->server) h->size += 4;
@@ -198,7 +212,7 @@ static size_t begin(struct dop_ws *ws, char *in, size_t len, size_t max_message,
   if (read_header(ws, in, len, max_message, &h, item) != 1) return 0;
   if (h.op >= 8) return control(ws, &h, in, len, item);
   if (ws->server) memcpy(ws->mask, in + h.size - 4, 4);
-  if (h.final && !ws->in_message && len - h.size >= h.length) {
+  if (h.final && !ws->in_message && !h.packed && len - h.size >= h.length) {
     if (ws->server) dop_ws_mask(in + h.size, (size_t)h.length, ws->mask, 0);
     in_place(ws, h.op, in + h.size, (size_t)h.length, item);
     return h.size + (size_t)h.length;
@@ -206,6 +220,8 @@ static size_t begin(struct dop_ws *ws, char *in, size_t len, size_t max_message,
   if (h.op != DOP_WS_OP_CONTINUATION) {
     ws->opcode = h.op;
     ws->utf8 = DOP_UTF8_START;
+    ws->packed = h.packed;
+    if (h.packed) ws->deflate->came = 0;
   }
   ws->in_frame = 1;
   ws->final = h.final;
@@ -229,30 +245,90 @@ static void finish(struct dop_ws *ws, char *in, struct dop_ws_item *item) {
        b->data != NULL ? b->data : in, b->len);
 }
 
-/* Gathers what there is of the current frame's payload. Returns how many bytes are used. */
-static size_t gather(struct dop_ws *ws, char *in, size_t len, struct dop_ws_item *item) {
-  size_t n = len < ws->missing ? len : (size_t)ws->missing;
+/* Appends what a compressed payload means. Its room grows with it, up to the limit; behind that one
+ * byte is enough to know. Returns whether nothing is wrong so far. */
+static int inflate_into(struct dop_ws *ws, const char *in, size_t len, size_t max_message,
+                        struct dop_ws_item *item) {
+  struct dop_bytes *b = &ws->assembly;
+  enum dop_inflate_result result;
 
-  if (ws->server) dop_ws_mask(in, n, ws->mask, ws->phase);
+  do {
+    char beyond, *to = &beyond;
+    size_t most = max_message > b->len ? max_message - b->len : 0, room = b->cap - b->len, n;
+
+    if (room == 0) room = len < INFLATE_STEP / 4 ? INFLATE_FIRST + 4 * len : INFLATE_STEP;
+    if (room > most) room = most;
+    if (room != 0) to = dop_bytes_room(b, room);
+    if (to == NULL) {
+      fail(ws, item, 1011, no_memory);
+      return 0;
+    }
+    n = room != 0 ? room : 1;
+    result = dop_inflate(ws->deflate, &in, &len, to, &n);
+    if (room == 0 && n != 0) {
+      fail(ws, item, 1009, too_long);
+      return 0;
+    }
+    b->len += (uint32_t)n;
+    if (ws->opcode == DOP_WS_OP_TEXT) ws->utf8 = dop_utf8_check(ws->utf8, to, n);
+    if (ws->opcode == DOP_WS_OP_TEXT && ws->utf8 == DOP_UTF8_BAD) {
+      fail(ws, item, 1007, not_utf8);
+      return 0;
+    }
+  } while (result == DOP_INFLATE_MORE);
+  if (result == DOP_INFLATE_DONE) return 1;
+  if (result == DOP_INFLATE_NOMEM) {
+    fail(ws, item, 1011, no_memory);
+  } else {
+    fail(ws, item, 1007, corrupt);
+  }
+  return 0;
+}
+
+/* The same at the end of a compressed message. */
+static int inflate_rest(struct dop_ws *ws, size_t max_message, struct dop_ws_item *item) {
+  const char *tail;
+  size_t n = dop_inflate_tail(ws->deflate, &tail);
+
+  if (n != 0 && !inflate_into(ws, tail, n, max_message, item)) return 0;
+  ws->deflate->came -= n;
+  if (dop_inflate_end(ws->deflate) == 0) return 1;
+  fail(ws, item, 1007, corrupt);
+  return 0;
+}
+
+/* Appends n bytes of a payload that is not compressed. */
+static int take_plain(struct dop_ws *ws, const char *in, size_t n, struct dop_ws_item *item) {
   if (ws->opcode == DOP_WS_OP_TEXT) {
     ws->utf8 = dop_utf8_check(ws->utf8, in, n);
     if (ws->utf8 == DOP_UTF8_BAD) {
       fail(ws, item, 1007, not_utf8);
-      return n;
+      return 0;
     }
   }
-  if (dop_bytes_append(&ws->assembly, in, n) != 0) {
-    fail(ws, item, 1011, "There is no memory for the message.");
-    return n;
-  }
+  if (dop_bytes_append(&ws->assembly, in, n) == 0) return 1;
+  fail(ws, item, 1011, no_memory);
+  return 0;
+}
+
+/* Gathers what there is of the current frame's payload. Returns how many bytes are used. */
+static size_t gather(struct dop_ws *ws, char *in, size_t len, size_t max_message,
+                     struct dop_ws_item *item) {
+  size_t n = len < ws->missing ? len : (size_t)ws->missing;
+  int right;
+
+  if (ws->server) dop_ws_mask(in, n, ws->mask, ws->phase);
+  right = ws->packed ? n == 0 || inflate_into(ws, in, n, max_message, item)
+                     : take_plain(ws, in, n, item);
+  if (!right) return n;
   ws->phase = (uint32_t)((ws->phase + n) & 3);
   ws->missing -= n;
   if (ws->missing != 0) return n;
   ws->in_frame = 0;
-  if (ws->final) {
-    finish(ws, in, item);
-  } else {
+  if (!ws->final) {
     ws->in_message = 1;
+  } else if (!ws->packed || inflate_rest(ws, max_message, item)) {
+    finish(ws, in, item);
   }
   return n;
 }
@@ -266,7 +342,7 @@ static size_t walk(struct dop_ws *ws, char *in, size_t len, size_t max_message,
   if (ws->closed || len == 0) return len;
   for (;;) {
     if (ws->in_frame) {
-      used += gather(ws, in + used, len - used, item);
+      used += gather(ws, in + used, len - used, max_message, item);
       if (ws->in_frame || item->type != DOP_WS_MORE) break;
     }
     n = begin(ws, in + used, len - used, max_message, item);

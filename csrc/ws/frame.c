@@ -37,7 +37,7 @@ void dop_ws_mask(char *data, size_t len, const uint8_t mask[4], size_t phase) {
 }
 
 /* Writes the header in its shortest form (5.2) and returns its size. */
-static size_t put_header(char *out, enum dop_ws_opcode op, size_t len, const uint8_t *mask) {
+static size_t put_header(char *out, unsigned op, size_t len, const uint8_t *mask) {
   unsigned bit = mask != NULL ? MASK : 0;
   uint64_t rest = len;
   size_t size = 2;
@@ -57,7 +57,7 @@ static size_t put_header(char *out, enum dop_ws_opcode op, size_t len, const uin
   return size;
 }
 
-int dop_ws_write(struct dop_bytes *out, enum dop_ws_opcode op, const char *data, size_t len,
+int dop_ws_write(struct dop_bytes *out, unsigned op, const char *data, size_t len,
                  const uint8_t *mask) {
   char *to;
   size_t size;

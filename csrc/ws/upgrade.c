@@ -156,11 +156,6 @@ static const char *check_answer(const struct dop_head *head, const char *key,
   if (dop_head_find(head, "Sec-WebSocket-Accept", &value) != 1 ||
       !equal(value, span(accept, ACCEPT_LEN), 0))
     return "The Sec-WebSocket-Accept header is not the answer to our key.";
-  for (unsigned i = 0; i < head->count; i++) {
-    if (dop_span_is(head->fields[i].name, "Sec-WebSocket-Extensions") &&
-        head->fields[i].value.len != 0)
-      return "The server uses an extension that was not offered.";
-  }
   return read_protocol(head, protocol);
 }
 
@@ -187,7 +182,7 @@ int dop_upgrade_parse_response(struct dop_head *head, const char *data, size_t l
 /* ---- Writing ----------------------------------------------------------------------------- */
 
 int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const char *protocol,
-                             const char *headers) {
+                             const char *extensions, const char *headers) {
   char accept[ACCEPT_LEN];
 
   if (key.len != KEY_LEN) return -1;
@@ -199,6 +194,8 @@ int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const c
         span(accept, ACCEPT_LEN),
         span_of(protocol != NULL ? "\r\nSec-WebSocket-Protocol: " : NULL),
         span_of(protocol),
+        span_of(extensions != NULL ? "\r\nSec-WebSocket-Extensions: " : NULL),
+        span_of(extensions),
         span_of("\r\n"),
         span_of(headers),
         span_of("\r\n"),
@@ -208,7 +205,8 @@ int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const c
 }
 
 int dop_upgrade_write_request(struct dop_bytes *out, const char *host, const char *target,
-                              const char *key, const char *protocols, const char *headers) {
+                              const char *key, const char *protocols, const char *extensions,
+                              const char *headers) {
   const struct dop_span parts[] = {
       span_of("GET "),
       span_of(target),
@@ -219,6 +217,8 @@ int dop_upgrade_write_request(struct dop_bytes *out, const char *host, const cha
       span_of(key),
       span_of(protocols != NULL ? "\r\nSec-WebSocket-Protocol: " : NULL),
       span_of(protocols),
+      span_of(extensions != NULL ? "\r\nSec-WebSocket-Extensions: " : NULL),
+      span_of(extensions),
       span_of("\r\n"),
       span_of(headers),
       span_of("\r\n"),

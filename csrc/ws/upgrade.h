@@ -27,20 +27,22 @@ struct dop_upgrade_request {
 unsigned dop_upgrade_parse_request(struct dop_upgrade_request *req, const char *data, size_t len,
                                    unsigned max_fields, const char **why);
 
-/* Appends the 101 answer. `protocol` is the selected subprotocol or NULL; `headers`, may be NULL,
- * is lines that end in CRLF, put in as they stand. -1 without memory. */
+/* Appends the 101 answer. `protocol` is the selected subprotocol, `extensions` what is used of
+ * those that were offered, `headers` lines that end in CRLF, put in as they stand; each may be
+ * NULL. -1 without memory. */
 int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const char *protocol,
-                             const char *headers);
+                             const char *extensions, const char *headers);
 
-/* Appends a client's request. `key` is 24 characters of Base64, `protocols` the offer or NULL,
- * `headers` extra lines that end in CRLF or NULL. -1 without memory. */
+/* Appends a client's request. `key` is 24 characters of Base64, `protocols` and `extensions` the
+ * offers or NULL, `headers` extra lines that end in CRLF or NULL. -1 without memory. */
 int dop_upgrade_write_request(struct dop_bytes *out, const char *host, const char *target,
-                              const char *key, const char *protocols, const char *headers);
+                              const char *key, const char *protocols, const char *extensions,
+                              const char *headers);
 
 /* Checks a server's answer (RFC 6455 4.1). 0 when it is a valid 101 for `key`; `*protocol` is then
  * the selected subprotocol, data NULL without one (the caller checks that it was offered). -1
  * otherwise and `*why` a sentence (static); head->status is set as far as it was read (0: this is
- * no HTTP). An extension is refused: none was offered. */
+ * no HTTP). Extensions are the caller's to look at, see extension.h. */
 int dop_upgrade_parse_response(struct dop_head *head, const char *data, size_t len,
                                unsigned max_fields, const char *key, struct dop_span *protocol,
                                const char **why);

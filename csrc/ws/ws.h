@@ -2,6 +2,8 @@
  *
  *   http        heads of HTTP/1.1
  *   upgrade     the opening handshake, both roles
+ *   extension   Sec-WebSocket-Extensions, and what is agreed about permessage-deflate
+ *   deflate     permessage-deflate at work
  *   connection  frames to messages: fragmentation, control frames, what is a violation
  *   frame       frames on the wire and masking
  *   utf8        the check that runs as text arrives
@@ -10,6 +12,8 @@
 #define DOP_WS_H
 
 #include "ws/connection.h"
+#include "ws/deflate.h"
+#include "ws/extension.h"
 #include "ws/frame.h"
 #include "ws/upgrade.h"
 #include "ws/utf8.h"

@@ -10,7 +10,7 @@ local tls = require "dop.tls"
 
 local known = {
   lossless = "boolean", url = "string", on = "table", retry = "function", headers = "table", stable = "number",
-  tls = "table",
+  tls = "table", compression = "boolean table",
 }
 
 -- What the policy works with lies in the transport's values: state = {attempt, timer, waits, ...}. The
@@ -142,7 +142,7 @@ local function connect(given)
 end
 
 --- Sends on the client's node, whichever that is now; see node:send().
-function core.transport_methods.send(client, message, kind)
+function core.transport_methods.send(client, message, kind, how)
   -- Here, so that it is told of the caller's line.
   if type(client) ~= "userdata" then error("a client expected: write client:send(...), with a colon", 2) end
   if type(message) ~= "string" then error(("client:send: string expected, got %s"):format(type(message)), 2) end
@@ -151,7 +151,7 @@ function core.transport_methods.send(client, message, kind)
   end
   local node = client.node
   if not node then error("only a client sends by itself; a server's nodes do", 2) end
-  return node:send(message, kind)
+  return node:send(message, kind, how)
 end
 
 --- A client that waits between two attempts dials now, and counts its attempts from 0 again: for who

@@ -31,7 +31,7 @@ function options.check(given, known, where)
       error(("%s: option %q: %s expected, got %s"):format(where, name, kind:gsub(" ", " or "), type(value)), 3)
     end
   end
-  local wrong = core.wrong_limit(given)
+  local wrong = core.wrong_limit(given) or core.wrong_compression(given.compression)
   if wrong then error(("%s: %s"):format(where, wrong), 3) end
   if not given.url then error(("%s: option \"url\" is missing"):format(where), 3) end
 end
@@ -43,7 +43,7 @@ function options.transport(role, given)
   if not parsed then return nil, why, code end
   -- What is wrong must raise before there is a transport: an open one keeps itself.
   for event, fn in pairs(given.on or {}) do emitter.check(event, fn, 4) end
-  local passed = { lossless = given.lossless ~= false }
+  local passed = { lossless = given.lossless ~= false, compression = given.compression }
   for name in pairs(limits) do passed[name] = given[name] end
   local host = loop.host()
   local transport

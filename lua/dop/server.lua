@@ -10,6 +10,7 @@ local url = require "dop.url"
 
 local known = {
   lossless = "boolean",
+  compression = "boolean table",
   url = "string",
   on = "table",
   authorize = "function",

@@ -124,14 +124,14 @@ fault(2, "no-ack-before-close", node, [[  if (s->node && s->node->account) dop_l
 fault(3, "one-message-too-many", node, [[n->queue.count >= l->queue_messages ||]],
   [[n->queue.count > l->queue_messages ||]])
 fault(3, "bytes-unbounded", node, [[ || dop_queue_size(&n->queue) + size > l->queue_bytes)) {]], [[)) {]])
-fault(3, "overhead-not-counted", node, [[  size_t size = len + DOP_QUEUE_OVERHEAD;]], [[  size_t size = len;]])
+fault(3, "overhead-not-counted", node, [[  size_t size = m->len + DOP_QUEUE_OVERHEAD;]], [[  size_t size = m->len;]])
 fault(3, "empty-queue-refuses", node, [[  if (n->queue.count &&
       (n->queue.count]], [[  if ((n->queue.count]])
 fault(3, "drain-never-told", lossless, [[  dop_node_check_drain(n);
   return 0;]], [[  return 0;]])
 fault(3, "drain-told-at-once", node, [[  if (n->queue.count > l->queue_messages / 2 ||]],
   [[  if (n->queue.count > l->queue_messages ||]])
-fault(3, "too-large-accepted", node, [[  if (len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
+fault(3, "too-large-accepted", node, [[  if (m->len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
 ]], "")
 fault(3, "waits-for-no-limit", lossless, [[    if (!a->heard_limits && m.len > DOP_R1_ANY_MESSAGE) {]],
   [[    if (0) {]])
@@ -395,7 +395,7 @@ fault("wire", "no-digits", r1, [[  if (r->at == from || (*from]], [[  if ((*from
 fault("wire", "2^53", r1, [[    if (v > DOP_R1_MOST) return 0;]], [[    if (v > DOP_R1_MOST + 1) return 0;]])
 fault("wire", "rest-ignored", r1, [[body(&r, *r.at++, m) || !ended(&r)) {]], [[body(&r, *r.at++, m)) {]])
 fault("wire", "token-not-escaped", lossless,
-  [[  if (!dop_r1_marked(m->data, m->len) && !dop_token_is(n->token, m->data, m->len))]],
+  [[  if (!dop_r1_marked(m->data, m->len) && !is_token)]],
   [[  if (!dop_r1_marked(m->data, m->len))]])
 fault("wire", "acked-again", lossless, [[  if (h < a->acked || h > a->written) return -1;
   if (h != a->acked) a->stuck]], [[  if (h > a->written) return -1;
@@ -416,7 +416,7 @@ fault("plain", "probe-forgotten-at-once", claim, [[  if (e->now >= p->begun + PR
   [[  if (1 || e->now >= p->begun + PROBE_SPACING ||]])
 fault("plain", "merge-unordered", "session/token.c", [[  if (memcmp(a->text, b->text, len) > 0) {]], [[  if (0) {]])
 fault("plain", "token-sendable", node,
-  [[  if (kind == DOP_TEXT && dop_token_is(n->token, data, len)) return DOP_SEND_RESERVED;
+  [[  if (m->kind == DOP_TEXT && dop_token_is(n->token, m->data, m->len)) return DOP_SEND_RESERVED;
 ]], "")
 fault("plain", "second-half-any", dialogue, [[  if (dop_token_is(n->remote, m->data, m->len)) {
     connect_node(n);]], [[  if (m->len == n->remote->len) {

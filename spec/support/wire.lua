@@ -24,10 +24,10 @@ function wire.close()
 end
 
 --- A world: options of the server and of the client, of core.transport. `w.log` collects every event
--- of both as {who, event, node, ...}.
+-- of both as {who, event, node, ...}. `deflate`: what the spec offers, or answers, as its extensions.
 function wire.new(o)
   o = o or {}
-  local w = setmetatable({ log = {}, engine = core.engine() }, wire)
+  local w = setmetatable({ log = {}, engine = core.engine(), deflate = o.deflate }, wire)
   worlds[w] = true
   w.engine:advance(1000)
   w.engine:collect_always(true)
@@ -133,7 +133,8 @@ function wire:to_server(raw)
   local link = core.accept(self.server, "127.0.0.1:5")
   local p = setmetatable({ w = self, link = link, sent = {}, mask = true }, peer)
   if raw then return p end
-  p.link:feed(wire.REQUEST .. "Sec-WebSocket-Protocol: dop\r\n\r\n")
+  local extensions = self.deflate and "Sec-WebSocket-Extensions: " .. self.deflate .. "\r\n" or ""
+  p.link:feed(wire.REQUEST .. "Sec-WebSocket-Protocol: dop\r\n" .. extensions .. "\r\n")
   self:turn()
   return p:pull()
 end
@@ -171,7 +172,11 @@ function wire:from_client(raw)
   local p = setmetatable({ w = self, link = link, sent = {}, mask = false }, peer)
   p:pull()
   if raw then return p end
-  p.link:feed(self:answer_to(p.head))
+  local answer = self:answer_to(p.head)
+  if self.deflate then
+    answer = answer:sub(1, -3) .. "Sec-WebSocket-Extensions: " .. self.deflate .. "\r\n\r\n"
+  end
+  p.link:feed(answer)
   self:turn()
   return p:pull()
 end

@@ -68,9 +68,10 @@ function stream.bytes(role, list)
 end
 
 --- A fresh session: the world, the peer that the spec holds, the session's token. `fast`: without the
--- collection after each handler, for what runs a thousand times.
+-- collection after each handler, for what runs a thousand times. `limits` are options of both roles;
+-- `deflate` among them is what the peer offers, or answers, as its extensions.
 function stream.session(role, limits, fast)
-  local w = wire.new { server = limits, client = limits }
+  local w = wire.new { server = limits, client = limits, deflate = limits and limits.deflate }
   w.engine:collect_always(not fast)
   local connect = role == "server" and w.connected_server or w.connected_client
   local p, token = connect(w, HALF)
