@@ -83,6 +83,7 @@ static const struct limit {
     LIMIT(max_message, U32, 1, 1 << 30),
     LIMIT(max_header, U32, 256, 1 << 20),
     LIMIT(max_fields, U32, 4, DOP_HTTP_FIELDS_MAX),
+    LIMIT(max_idle_frames, U32, 0, 65534),
     LIMIT(queue_bytes, U32, 0, 1 << 30),
     LIMIT(queue_messages, U32, 1, 1 << 30),
     LIMIT(max_detached, U32, 0, 1 << 30),

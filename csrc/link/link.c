@@ -6,8 +6,9 @@
 #include "link/link_private.h"
 #include "session/r1.h"
 
-#define EARLY_MAX 1024   /* bytes of a message before CONNECTED */
-#define SPARE_MAX 131072 /* a larger block goes back to the system */
+#define EARLY_MAX   1024   /* bytes of a message before CONNECTED */
+#define SPARE_MAX   131072 /* a larger block goes back to the system */
+#define TURN_FRAMES 256    /* that are no message, before others have their turn */
 
 static struct dop_link *as_link(struct dop_socket *s) {
   return (struct dop_link *)s;
@@ -241,7 +242,13 @@ static void link_connected(struct dop_socket *s) {
 
 /* --- bytes in --- */
 
+/* Seconds of 1024 ms do to count by, and need no time of their own to be kept. */
+static int same_second(uint64_t a, uint64_t b) {
+  return a >> 10 == b >> 10;
+}
+
 void dop_link_feed(struct dop_link *l, char *data, size_t n) {
+  if (!same_second(l->heard_at, engine(l)->now)) l->idle = 0;
   l->heard_at = engine(l)->now;
   l->pinged = 0;
   if (l->in.len == 0) {
@@ -301,6 +308,16 @@ static void violation(struct dop_link *l, const struct dop_ws_item *item, int ea
   if (l->state != DOP_LINK_DEAD) dop_link_linger(l);
 }
 
+/* A frame that brings the application nothing: whoever sends them without end is no peer of use. */
+static int too_idle(struct dop_link *l) {
+  static const char why[] = "too many frames without data";
+  uint32_t most = limits(l)->max_idle_frames;
+  if (l->state != DOP_LINK_OPEN || !most || ++l->idle <= most) return 0;
+  dop_node_part(&l->socket, 1008, "PROTOCOL", why);
+  if (l->state != DOP_LINK_DEAD) dop_link_linger(l);
+  return 1;
+}
+
 /* Everything that is not a data message. */
 static void heard_control(struct dop_link *l, const struct dop_ws_item *item, int early) {
   switch (item->type) {
@@ -351,7 +368,15 @@ static int next_frame(struct dop_link *l, struct dop_message *m) {
     m->kind = item.type == DOP_WS_TEXT ? DOP_TEXT : DOP_BINARY;
     m->data = item.data;
     m->len = item.len;
+    l->idle = 0;
     return dop_node_hear(&l->socket, m);
+  case DOP_WS_PART:
+    if (item.len == 0) too_idle(l);
+    return 0;
+  case DOP_WS_PING:
+  case DOP_WS_PONG:
+    if (too_idle(l)) return 0;
+    /* fall through */
   default:
     heard_control(l, &item, early);
     return 0;
@@ -365,11 +390,16 @@ static int link_next(struct dop_socket *s, struct dop_message *m) {
     l->input_len = l->in.len;
     l->borrowed = 0;
   }
+  unsigned frames = 0;
   dop_node_delivered(s); /* or so it was, when this is not the first call */
   if (!engine(l)->first && dop_node_unpark(s, m)) return 1;
   /* What the last step did to the session is told before the next one is taken. */
   while (l->input && !dop_socket_stopped(s) && !engine(l)->first) {
     int found;
+    if (l->shares && frames++ == TURN_FRAMES) {
+      dop_socket_mark_ready(s);
+      return 0;
+    }
     switch (l->state) {
     case DOP_LINK_UPGRADING:
       if (!dop_link_handshake(l)) return 0;

@@ -50,6 +50,8 @@ struct dop_link {
   unsigned over : 1;     /* for the driver: close the socket once output has left */
   unsigned dead : 1;     /* for the driver: close the socket now */
   unsigned reset : 1;    /* for the driver: and do it by a reset */
+  unsigned shares : 1;   /* from the driver: the loop is not its alone, see dop_link_feed() */
+  unsigned idle : 16;    /* frames without data since the last message, in this second */
 };
 
 /* A socket that was accepted. `address` is copied. NULL without memory. When the transport has no
@@ -63,7 +65,9 @@ struct dop_link *dop_link_accept(struct dop_transport *t, const char *address);
 struct dop_link *dop_link_dial(struct dop_transport *t, const char *host, const char *target,
                                const char *headers);
 
-/* n bytes came. They are parsed by ops->next(), in place. */
+/* n bytes came. They are parsed by ops->next(), in place. Of a link that `shares`, next() returns 0
+ * after a number of frames, and leaves the socket on the engine's list of those that are ready: its
+ * driver feeds it nothing, and tells it of no end, until it is off that list. */
 void dop_link_feed(struct dop_link *l, char *data, size_t n);
 
 /* The driver's bytes go away: keeps what is not parsed yet. */

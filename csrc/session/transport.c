@@ -15,6 +15,7 @@ const struct dop_limits dop_limits_default = {
     .max_message = 1 << 20,
     .max_header = 8192,
     .max_fields = 64,
+    .max_idle_frames = 1000,
     .queue_bytes = 1 << 20,
     .queue_messages = 1024,
     .max_detached = 100000,

@@ -25,6 +25,7 @@ struct dop_limits {
   uint32_t max_message;             /* 1 MiB, after reassembly */
   uint32_t max_header;              /* 8 KiB of HTTP head */
   uint32_t max_fields;              /* 64 header fields */
+  uint32_t max_idle_frames;         /* 1000 without data, in a second; 0: no limit */
   uint32_t queue_bytes;             /* 1 MiB of messages not yet written, a node */
   uint32_t queue_messages;          /* 1024 of them */
   uint32_t max_detached;            /* 100,000 RECONNECTING nodes in all */

@@ -327,6 +327,7 @@ static size_t gather(struct dop_ws *ws, char *in, size_t len, size_t max_message
   ws->in_frame = 0;
   if (!ws->final) {
     ws->in_message = 1;
+    give(item, DOP_WS_PART, NULL, n);
   } else if (!ws->packed || inflate_rest(ws, max_message, item)) {
     finish(ws, in, item);
   }

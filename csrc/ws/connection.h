@@ -32,6 +32,7 @@ struct dop_ws {
 
 enum dop_ws_type {
   DOP_WS_MORE, /* nothing whole: come back with what is left and more bytes behind it */
+  DOP_WS_PART, /* a fragment was used up, its message goes on; len: its bytes just gathered */
   DOP_WS_TEXT,
   DOP_WS_BINARY,
   DOP_WS_PING,

@@ -229,9 +229,10 @@ describe("the defaults", function()
   -- The design, written down once more: neither the document nor the code can move alone, nor both.
   local designed = {
     resume_window = 60, probe_timeout = 2, handshake_timeout = 10, ping_interval = 20, ping_timeout = 10,
-    close_timeout = 5, max_message = 1048576, max_header = 8192, max_fields = 64, queue_bytes = 1048576,
-    queue_messages = 1024, max_detached = 100000, max_detached_bytes = 268435456, max_pending = 10000,
-    max_tombstones = 100000, max_unconfirmed = 10000, max_pending_per_address = 0, half_min = 16,
+    close_timeout = 5, max_message = 1048576, max_header = 8192, max_fields = 64, max_idle_frames = 1000,
+    queue_bytes = 1048576, queue_messages = 1024, max_detached = 100000, max_detached_bytes = 268435456,
+    max_pending = 10000, max_tombstones = 100000, max_unconfirmed = 10000, max_pending_per_address = 0,
+    half_min = 16,
   }
 
   it("are those of the design, each limit with one", function()

@@ -55,7 +55,7 @@ describe("a ping", function()
   end)
 
   both("is not answered any more by the 64 KiB of pongs that nobody reads", function(role)
-    local w, p = stream.session(role)
+    local w, p = stream.session(role, { max_idle_frames = 0 })
     local bytes = stream.bytes(role, { ping(("x"):rep(125)) })
     p.link:feed(bytes:rep(5000)) -- 620 kB of pongs
     w:turn()
@@ -83,5 +83,74 @@ describe("a pong", function()
 
   both("in fragments is refused: 1002", function(role)
     stream.refused(role, { pong("Hello", { fin = false }) }, 1002)
+  end)
+end)
+
+describe("frames that bring no data", function()
+  local function many(n, item)
+    local list = {}
+    for i = 1, n do list[i] = item end
+    return list
+  end
+
+  local kinds = {
+    pings = ping "",
+    ["pings with a payload"] = ping "x",
+    pongs = pong "",
+  }
+  for name, item in pairs(kinds) do
+    both(("are %s: a thousand pass, one more is refused: 1008"):format(name), function(role)
+      local w, p = stream.session(role)
+      p.link:feed((stream.bytes(role, many(1000, item))))
+      w:turn()
+      assert.is_nil(stream.seen(role, w, p).code)
+      p.link:feed((stream.bytes(role, { item, text "after" })))
+      w:turn()
+      local seen = stream.seen(role, w, p)
+      assert.equal(1008, seen.code)
+      assert.equal("too many frames without data", seen.reason)
+      assert.same({}, seen.messages)
+      assert.same({ "close 1008", "status RECONNECTING", "reconnecting too many frames without data" }, seen.events)
+    end)
+  end
+
+  both("are empty fragments: the limit is an option", function(role)
+    local list = many(4, stream.part(frames.CONTINUATION, ""))
+    table.insert(list, 1, stream.part(frames.TEXT, "begun"))
+    list[#list + 1] = stream.last ""
+    stream.hears(role, list, { "text:begun" }, { max_idle_frames = 4 })
+    list[#list] = stream.part(frames.CONTINUATION, "")
+    stream.refused(role, list, 1008, { max_idle_frames = 4 })
+  end)
+
+  both("are no fragments of a byte: those are bounded by max_message", function(role)
+    local list = many(20, stream.part(frames.CONTINUATION, "x"))
+    table.insert(list, 1, stream.part(frames.TEXT, "x"))
+    list[#list + 1] = stream.last ""
+    stream.hears(role, list, { "text:" .. ("x"):rep(21) }, { max_idle_frames = 4 })
+  end)
+
+  both("are counted from 0 again by a message", function(role)
+    local list = {}
+    for i = 1, 12 do list[i] = i % 4 == 0 and text "data" or ping "" end
+    stream.hears(role, list, { "text:data", "text:data", "text:data" }, { max_idle_frames = 3 })
+  end)
+
+  both("are counted from 0 again by the next second", function(role)
+    local w, p = stream.session(role, { max_idle_frames = 3, ping_interval = 0 })
+    for _ = 1, 5 do
+      p.link:feed((stream.bytes(role, many(3, ping ""))))
+      w:wait(1.1)
+    end
+    assert.is_nil(stream.seen(role, w, p).code)
+    p.link:feed((stream.bytes(role, many(4, ping ""))))
+    assert.equal(1008, stream.seen(role, w, p).code)
+  end)
+
+  both("may come without end where the limit is 0", function(role)
+    local w, p = stream.session(role, { max_idle_frames = 0 })
+    p.link:feed((stream.bytes(role, many(70000, pong ""))))
+    w:turn()
+    assert.is_nil(stream.seen(role, w, p).code)
   end)
 end)
