@@ -87,8 +87,12 @@ static const char *const event_names[DOP_EVENTS] = {
     "reconnect", "disconnect", "status", "drain", "request", "principal",
     "http",      "down",       "over",   "gone"};
 
-/* Whoever answers each message with another one in the same process may not keep the loop. */
-#define ROUND_MESSAGES 1024
+/* Whoever sends without end, or answers each message with another one in the same process, may not
+ * keep the loop. A round has so many messages for all; a socket may take what is left of them,
+ * within these bounds, and waits with the rest until the others had their turn. */
+#define ROUND_MESSAGES 2048
+#define TURN_MOST      512
+#define TURN_LEAST     64
 
 static int emit(lua_State *L, struct dop_delivery *d, struct dop_transport *t, int subject,
                 struct dop_node_box *box, int event, int nargs);
@@ -366,7 +370,8 @@ static int deliver(lua_State *L) {
   return 0;
 }
 
-static void deliver_up_to(struct dop_host *h, struct dop_socket *s, unsigned most) {
+/* Returns how many messages it handed out. */
+static unsigned deliver_up_to(struct dop_host *h, struct dop_socket *s, unsigned most) {
   struct dop_delivery d = {.h = h, .socket = s, .left = most};
   struct dop_transport *before = h->telling;
   lua_State *L = h->L;
@@ -379,13 +384,15 @@ static void deliver_up_to(struct dop_host *h, struct dop_socket *s, unsigned mos
       lua_pop(L, 1);
     }
   }
-  if (!s) return;
+  if (!s) return 0;
+  if (!failed && !d.left) dop_node_delivered(s); /* nobody else says so of the last one */
   /* Lua had no memory for this one: what follows would come with a gap before it. */
   if (d.in_hand) {
     dop_node_undelivered(s);
     dop_node_part(s, 1011, "ENOMEM", "no memory to hand a message over");
   }
   if (failed || !d.left) dop_socket_mark_ready(s);
+  return most - d.left;
 }
 
 void dop_host_deliver(struct dop_host *h, struct dop_socket *s) {
@@ -396,16 +403,33 @@ int dop_host_waiting(const struct dop_host *h) {
   return h->engine.first != NULL || h->engine.ready != NULL;
 }
 
+/* The next of so many sockets has its turn. */
+static void deliver_turn(struct dop_host *h, struct dop_socket *s, unsigned sockets) {
+  unsigned most = h->round_left / sockets;
+  if (most > TURN_MOST) most = TURN_MOST;
+  if (most < TURN_LEAST) most = TURN_LEAST;
+  unsigned took = deliver_up_to(h, s, most);
+  h->round_left -= took < h->round_left ? took : h->round_left;
+}
+
+static unsigned count_ready(const struct dop_socket *s) {
+  unsigned n = 0;
+  for (; s; s = s->ready_next) n++;
+  return n;
+}
+
 void dop_host_turn(struct dop_host *h) {
   struct dop_engine *e = &h->engine;
   struct dop_socket *round = e->ready, *next;
   if (!h->L) return;
   e->ready = NULL; /* what becomes ready meanwhile waits for the next round */
+  unsigned waiting = count_ready(round);
+  h->round_left = ROUND_MESSAGES;
   if (e->first) dop_host_deliver(h, NULL);
   for (struct dop_socket *s = round; s; s = next) {
     next = s->ready_next;
     s->ready = 0;
-    deliver_up_to(h, s, ROUND_MESSAGES);
+    deliver_turn(h, s, waiting--);
     struct dop_link *l = dop_link_of(s);
     if (l) dop_link_settle(l);
     dop_socket_unref(s);
@@ -429,7 +453,10 @@ static uint64_t api_next(struct dop_host *h) {
 
 static void api_feed(struct dop_host *h, struct dop_link *l, char *data, size_t n) {
   dop_link_feed(l, data, n);
-  dop_host_deliver(h, &l->socket);
+  if (l->shares)
+    deliver_turn(h, &l->socket, 1);
+  else
+    dop_host_deliver(h, &l->socket);
   dop_link_settle(l);
 }
 

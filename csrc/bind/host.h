@@ -19,6 +19,7 @@ struct dop_host {
   struct dop_random_seed seed;   /* of its randomness, when it is no real host's */
   int (*tls_facts)(void *driver, struct dop_tls_facts *f); /* see driver.h */
   uint32_t refs;
+  uint32_t round_left;    /* messages that sockets may still hand out in this round */
   unsigned gc_always : 1; /* a full collection after every handler: for specs */
   unsigned seeded : 1;    /* randomness comes from `seed` */
   unsigned own : 1;       /* userdata are anchored in a table of its own, see anchor.c */

@@ -9,7 +9,8 @@
 #include "uv/address.h"
 #include "uv/secure.h"
 
-#define BACKLOG 1024
+#define BACKLOG       1024
+#define ROUND_ACCEPTS 16 /* in a round: a flood of connections leaves the others their turn */
 
 union any_handle {
   uv_handle_t handle;
@@ -25,6 +26,8 @@ struct dop_listener {
   struct dop_loop *loop;
   struct dop_transport *transport;
   struct dop_tls_context *tls;
+  struct dop_later later; /* a connection that was put off to the next round */
+  uint32_t round, accepted;
   struct dop_listener **owner; /* see dop_listener_own() */
   unsigned is_pipe : 1, closing : 1, closed : 1;
   unsigned refusing : 1; /* `refused` is in use */
@@ -49,6 +52,7 @@ void dop_listener_close(struct dop_listener *l) {
   /* After a fork the child shares the parent's epoll and file: both must stay as they are. */
   if (l->closing || l->loop->pid != getpid()) return;
   l->closing = 1;
+  dop_later_remove(l->loop, &l->later);
   if (l->owner) *l->owner = NULL;
   uv_close(&l->uv.handle, on_closed);
 }
@@ -114,11 +118,25 @@ static void refuse(struct dop_listener *l) {
   uv_close(&l->refused.handle, on_refused);
 }
 
+static void accept_now(struct dop_later *later) {
+  on_connection(&DOP_CONTAINER(later, struct dop_listener, later)->uv.stream, 0);
+}
+
+/* libuv announces no further connection until the one that it has is taken. */
+static int may_accept(struct dop_listener *l) {
+  if (l->round != l->loop->round) l->accepted = 0;
+  l->round = l->loop->round;
+  if (l->accepted++ < ROUND_ACCEPTS) return 1;
+  dop_later_add(l->loop, &l->later);
+  return 0;
+}
+
 static void on_connection(uv_stream_t *handle, int status) {
   struct dop_listener *l = DOP_CONTAINER(handle, struct dop_listener, uv.stream);
   struct dop_loop *loop = l->loop;
   char address[DOP_ADDRESS_MAX];
   if (status < 0) return; /* it was not accepted; libuv tries again */
+  if (!may_accept(l)) return;
   struct dop_stream *s = dop_stream_new(loop, l->is_pipe);
   if (!s || dop_stream_open(s)) {
     if (s) dop_stream_free(s);
@@ -148,6 +166,7 @@ static struct dop_listener *new_listener(struct dop_loop *loop, struct dop_trans
   l->loop = loop;
   l->transport = t;
   l->is_pipe = is_pipe != 0;
+  l->later.run = accept_now;
   *err = init_handle(l, &l->uv);
   if (*err) {
     loop->api->free(l);

@@ -26,6 +26,32 @@ void dop_resource_remove(struct dop_loop *loop, struct dop_resource *r) {
   if (r->next) r->next->prev = r->prev;
 }
 
+void dop_later_add(struct dop_loop *loop, struct dop_later *later) {
+  if (later->waits) return;
+  later->waits = 1;
+  later->next = loop->later;
+  loop->later = later;
+}
+
+void dop_later_remove(struct dop_loop *loop, struct dop_later *later) {
+  struct dop_later **at = &loop->later;
+  if (!later->waits) return;
+  while (*at != later) at = &(*at)->next;
+  *at = later->next;
+  later->waits = 0;
+}
+
+/* What they put off once more waits for the round after this one. */
+static void do_later(struct dop_loop *loop) {
+  struct dop_later *later = loop->later, *next;
+  loop->later = NULL;
+  for (; later; later = next) {
+    next = later->next;
+    later->waits = 0;
+    later->run(later);
+  }
+}
+
 /* --- a round --- */
 
 void dop_loop_flush(struct dop_loop *loop) {
@@ -43,8 +69,19 @@ static void on_timer(uv_timer_t *timer) {
   loop->timer_at = DOP_TIMERS_NEVER;
 }
 
+/* What a socket may be read of in the next round: many that send without end share one. */
+static void share_round(struct dop_loop *loop) {
+  unsigned most = loop->greedy ? DOP_LOOP_ROUND / loop->greedy : DOP_LOOP_BUFFER;
+  if (most > DOP_LOOP_BUFFER) most = DOP_LOOP_BUFFER;
+  loop->share = most < DOP_LOOP_LEAST ? DOP_LOOP_LEAST : most;
+  loop->greedy = 0;
+  loop->fed = NULL;
+  loop->round++;
+}
+
 static void on_check(uv_check_t *check) {
   struct dop_loop *loop = DOP_CONTAINER(check, struct dop_loop, check);
+  share_round(loop);
   /* Events and output wait for on_prepare(), which comes before the next poll. */
   if (loop->api->next(loop->host) <= uv_now(&loop->uv))
     loop->api->advance(loop->host, uv_now(&loop->uv));
@@ -68,9 +105,10 @@ static void on_idle(uv_idle_t *idle) {
  * when the writing has made room that somebody waits for. */
 static void turn(struct dop_loop *loop) {
   loop->api->set_time(loop->host, uv_now(&loop->uv));
+  do_later(loop);
   loop->api->turn(loop->host);
   dop_loop_flush(loop);
-  if (loop->api->waiting(loop->host))
+  if (loop->later || loop->api->waiting(loop->host))
     uv_idle_start(&loop->idle, on_idle);
   else
     uv_idle_stop(&loop->idle);
@@ -170,6 +208,7 @@ struct dop_loop *dop_loop_new(const struct dop_driver_api *api, struct dop_host 
   }
   ignore_sigpipe();
   loop->buffer = buffer;
+  loop->share = DOP_LOOP_BUFFER;
   loop->api = api;
   loop->host = host;
   loop->pid = getpid();

@@ -15,13 +15,22 @@
 
 #include "link/driver.h"
 
-#define DOP_LOOP_BUFFER 65536 /* bytes of one read, shared by all sockets of the loop */
+#define DOP_LOOP_BUFFER 65536          /* bytes of one read, shared by all sockets of the loop */
+#define DOP_LOOP_LEAST  4096           /* of one read when many sockets have more than that */
+#define DOP_LOOP_ROUND  (256u * 1024u) /* that such sockets share in a round */
 
 /* Something on the loop that must be shut before the loop can be freed: a stream, a listener, a
  * timer. Embedded in each of them. */
 struct dop_resource {
   struct dop_resource *prev, *next;
   void (*shut)(struct dop_resource *r); /* begins the end; a second call does nothing */
+};
+
+/* Something that was put off to the next round, so that others have their turn. Embedded too. */
+struct dop_later {
+  struct dop_later *next;
+  void (*run)(struct dop_later *later); /* runs no handler and removes none */
+  unsigned waits : 1;
 };
 
 struct dop_loop {
@@ -35,6 +44,11 @@ struct dop_loop {
   uv_async_t keep;      /* never sent; with a reference it keeps the loop alive */
   uv_signal_t sigint;
   struct dop_resource *resources;
+  const void *fed; /* the stream that was read last in this round */
+  struct dop_later *later;
+  uint32_t round;
+  unsigned share;  /* bytes of one read in this round */
+  unsigned greedy; /* reads of this round that took all of it */
   uint64_t timer_at;
   pid_t pid; /* of the process that made it */
   unsigned holds;
@@ -72,6 +86,9 @@ void dop_loop_flush(struct dop_loop *loop);
  * once. */
 void dop_loop_hold(struct dop_loop *loop);
 void dop_loop_release(struct dop_loop *loop);
+
+void dop_later_add(struct dop_loop *loop, struct dop_later *later);
+void dop_later_remove(struct dop_loop *loop, struct dop_later *later);
 
 void dop_resource_add(struct dop_loop *loop, struct dop_resource *r,
                       void (*shut)(struct dop_resource *r));

@@ -28,16 +28,23 @@ static void lost(struct dop_stream *s, int err) {
 
 /* --- reading --- */
 
+/* libuv would read a socket that fills the buffer 32 times in a row, and whoever sends without end
+ * would have the loop to himself: one read in a round is enough for everybody, and none while there
+ * is something left of the last. No buffer is how libuv is told to stop: it asks the system nothing
+ * more, and comes back in the next round. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   struct dop_stream *s = stream_of((uv_stream_t *)handle);
+  int waits = s->loop->fed == s || s->link->socket.ready;
   (void)suggested;
-  *buf = uv_buf_init(s->loop->buffer, DOP_LOOP_BUFFER);
+  *buf = uv_buf_init(s->loop->buffer, waits ? 0 : s->loop->share);
 }
 
 static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf) {
   struct dop_stream *s = stream_of(handle);
   struct dop_loop *loop = s->loop;
-  if (n == 0) return;
+  if (n == 0 || n == UV_ENOBUFS) return;
+  loop->fed = s;
+  if (n == (ssize_t)loop->share) loop->greedy++;
   loop->api->set_time(loop->host, uv_now(&loop->uv));
   if (n > 0 && s->tls)
     dop_secure_feed(s, buf->base, (size_t)n);
@@ -215,6 +222,7 @@ int dop_stream_open(struct dop_stream *s) {
 void dop_stream_begin(struct dop_stream *s) {
   /* Everything of one turn leaves in one write: to wait for more would only delay it. */
   if (!s->is_pipe) uv_tcp_nodelay(&s->uv.tcp, 1);
+  s->link->shares = 1;
   if (s->tls) dop_secure_begin(s);
   dop_stream_service(s);
 }
