@@ -155,13 +155,13 @@ $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%): %: %.o $(call objects,$(FUZZ_C) $(FUZZ_MAIN))
 
 .PHONY: lint
 lint: need-build+lint ## luacheck, clang-format, warnings of gcc and clang, direction of includes
-	@luacheck -q lua spec examples
-	@clang-format --dry-run -Werror csrc/*/*.[ch] bench/*.[ch] spec/support/*.c
+	@luacheck -q lua spec examples bench
+	@clang-format --dry-run -Werror csrc/*/*.[ch] bench/*.[ch] bench/*/*.[ch] spec/support/*.c
 	@.ci/includes
 	@for cc in gcc clang; do for lua in lua5.4 luajit-2.1; do for file in csrc/*/*.c; do \
 	  $$cc -std=gnu11 $(WARN) -O1 -Icsrc -I/usr/include/$$lua -fsyntax-only $$file || exit 1; \
 	done; done; done
-	@for cc in gcc clang; do for file in bench/*.c spec/support/*.c; do \
+	@for cc in gcc clang; do for file in bench/*.c bench/*/*.c spec/support/*.c; do \
 	  $$cc -std=gnu11 $(WARN) -O1 -fsyntax-only $$file || exit 1; \
 	done; done
 	@echo "lint: nothing to mend"
@@ -172,13 +172,23 @@ bench: need-build+bench ## CPU a message and bytes a session against a bare epol
 	@$(WITH) BARE=build/bench/bare LOAD=build/bench/load BENCH_FLAGS="$(CC) $(CFLAGS)" bench/run
 
 .PHONY: bench-tools
-bench-tools: build/bench/bare build/bench/load
+bench-tools: build/bench/bare build/bench/load build/bench/abuse
 
 build/bench/load: bench/load.c bench/options.c bench/gauge.c bench/account.c
 build/bench/bare: bench/bare.c
 build/bench/%: $(wildcard bench/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $(filter %.c,$^) -lcrypto
+
+# ABUSE=brief asserts what is no speed, within a minute; ABUSE_FLAGS="--scene pings" plays one scene.
+.PHONY: abuse
+abuse: need-build+bench ## what attacks cost a healthy client and the server's memory; ABUSE=brief: no speed is judged
+	@$(MAKE) --no-print-directory -s modules build/bench/abuse LUA=$(THE_LUA)
+	@$(WITH) build/bench/abuse $(if $(filter brief,$(ABUSE)),--brief) $(ABUSE_FLAGS) $(THE_LUA) bench/abuse/server.lua
+
+build/bench/abuse: $(wildcard bench/abuse/*.c) bench/gauge.c bench/account.c $(wildcard bench/*.h bench/abuse/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $(filter %.c,$^)
 
 .PHONY: env
 env: need-build ## print the paths: eval "$$(make -s env)", or make -s env LUA=luajit

@@ -40,12 +40,22 @@ long gauge_memory(int pid) {
 
 /* 64 steps an octave. */
 static uint32_t trips[64 * 64];
-static uint64_t counted;
+static uint64_t counted, longest;
 
 void gauge_trip(uint64_t ns) {
   unsigned octave = ns < 128 ? 0 : 57 - (unsigned)__builtin_clzll(ns);
   trips[octave * 64 + (ns >> octave)]++;
   counted++;
+  if (ns > longest) longest = ns;
+}
+
+void gauge_reset(void) {
+  memset(trips, 0, sizeof trips);
+  counted = longest = 0;
+}
+
+double gauge_longest_us(void) {
+  return (double)longest / 1000;
 }
 
 double gauge_trips_us(double share) {

@@ -19,7 +19,13 @@ long gauge_memory(int pid);
 /* Counts one round trip of so many nanoseconds. */
 void gauge_trip(uint64_t ns);
 
+/* Forgets the round trips. */
+void gauge_reset(void);
+
 /* Below it lay that share of the round trips. Within 1.6 %. */
 double gauge_trips_us(double share);
+
+/* The longest of them. */
+double gauge_longest_us(void);
 
 #endif

@@ -182,6 +182,10 @@ void dop_link_answered(struct dop_link *l, const char *code_name, const char *wh
 }
 
 void dop_link_eof(struct dop_link *l) {
+  if (l->shares && l->socket.ready && l->in.len) { /* what came before the end is heard before it */
+    l->ended = 1;
+    return;
+  }
   dop_link_lost(l, "EOF",
                 l->state == DOP_LINK_UPGRADING
                     ? "the server ended the connection before its answer was whole"
@@ -283,6 +287,7 @@ void dop_link_settle(struct dop_link *l) {
   l->input = NULL;
   l->input_len = 0;
   if (failed) dop_link_lost(l, "ENOMEM", "no memory for the bytes that came");
+  if (l->ended && !l->socket.ready && !dop_socket_stopped(&l->socket)) dop_link_eof(l);
 }
 
 /* The peer's close frame: answered once, then the socket ends, the server's side first (RFC 6455

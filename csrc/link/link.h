@@ -51,6 +51,7 @@ struct dop_link {
   unsigned dead : 1;     /* for the driver: close the socket now */
   unsigned reset : 1;    /* for the driver: and do it by a reset */
   unsigned shares : 1;   /* from the driver: the loop is not its alone, see dop_link_feed() */
+  unsigned ended : 1;    /* the peer will send no more, but not all that came was looked at */
   unsigned idle : 16;    /* frames without data since the last message, in this second */
 };
 
@@ -67,7 +68,7 @@ struct dop_link *dop_link_dial(struct dop_transport *t, const char *host, const 
 
 /* n bytes came. They are parsed by ops->next(), in place. Of a link that `shares`, next() returns 0
  * after a number of frames, and leaves the socket on the engine's list of those that are ready: its
- * driver feeds it nothing, and tells it of no end, until it is off that list. */
+ * driver should read nothing more until it is off that list. */
 void dop_link_feed(struct dop_link *l, char *data, size_t n);
 
 /* The driver's bytes go away: keeps what is not parsed yet. */
