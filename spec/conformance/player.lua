@@ -239,9 +239,9 @@ local function longest(role, case)
   return most
 end
 
---- Plays a case for a role ("server" or "client": ours): in its own chops, and, when it is small, as a
+--- Plays a case for a role ("server" or "client", ours): in its own chops, and, when it is small, as a
 -- whole, frame by frame, byte by byte, and cut in two at every point.
-function player.play(role, case)
+function player.play(case, role)
   local size = longest(role, case)
   if size > EACH or case.rounds then
     local chop = case.chop or READ
