@@ -184,7 +184,7 @@ func (e *end) begin(half, theirs string) string {
 func client(url string) {
 	dialer := websocket.Dialer{WriteBufferSize: fragment, EnableCompression: deflate}
 	if cert != "" {
-		pem, err := os.ReadFile(cert)
+		pem, err := os.ReadFile(os.Getenv("PEER_CA"))
 		if err != nil {
 			panic(err)
 		}

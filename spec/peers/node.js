@@ -59,7 +59,6 @@ function message(node, data, binary) {
     case 'ping': return wire.ws.ping(words[2]);
     case 'close': return wire.close(Number(words[2]), words[3]);
     case 'cut': return wire.reset();
-    case 'extensions': return node.send(`extensions ${wire.ws.extensions}`);
     default: return say(`error what is ${words[1]}`);
   }
 }
@@ -76,7 +75,7 @@ const hooks = {
 };
 
 function dial() {
-  const ws = new WebSocket(url, { perMessageDeflate, ca: secure ? fs.readFileSync(process.env.PEER_CERT) : undefined });
+  const ws = new WebSocket(url, { perMessageDeflate, ca: secure ? fs.readFileSync(process.env.PEER_CA) : undefined });
   const wire = new Wire(ws);
   ws.on('open', () => {
     const node = current && current.token !== null ? current : new ClientNode(hooks, makeHalf());

@@ -1,5 +1,7 @@
---- Other people's WebSockets against ours, in both roles: README.md in this folder says what a peer does.
+--- Other people's WebSockets against ours, in both roles, as they are and with TLS and compression: README.md in
+-- this folder says what a peer does.
 
+local certificates = require "spec.support.certificates"
 local real = require "spec.support.real"
 local process = require "spec.real.process"
 
@@ -32,21 +34,45 @@ local function sample(size, kind)
   return unit:rep(times) .. ("."):rep(size - times * #unit)
 end
 
+local pki = certificates.new()
+teardown(function() pki:remove() end)
+
+-- How the two are connected: what our end and the peer are told, and which scenes are played. Our server's
+-- answer to an offer, and what it makes of messages, shows that compression was agreed on.
+local WAYS = {
+  { "" },
+  { "by TLS, ", tls = true, scenes = 5 },
+  { "compressed, ", deflate = true, scenes = 5 },
+  { "compressed, by TLS, ", tls = true, deflate = true, scenes = 2 },
+}
+
+local COMPRESSION = { takeover = true, peer_takeover = true, min_size = 0 }
+
 -- A session between the peer and our end.
 local pair = {}
 pair.__index = pair
 
+local function environment(way)
+  return (way.tls and ("PEER_CERT=%s PEER_KEY=%s PEER_CA=%s "):format(pki.server, pki:key "server", pki.ca) or "")
+    .. (way.deflate and "PEER_DEFLATE=1 " or "")
+end
+
 -- `role` is the peer's.
-local function begin(command, role)
-  local limits = {}
+local function begin(command, role, way)
+  local limits = { compression = way.deflate and COMPRESSION }
   for k, v in pairs(LIMITS) do limits[k] = v end
   local p = setmetatable({ messages = {}, losses = 0 }, pair)
+  local call = "env " .. environment(way) .. command
+  local scheme = way.tls and "wss" or "ws"
   if role == "client" then
+    limits.url = scheme .. "://127.0.0.1:0/dop"
+    limits.tls = way.tls and pki:identity()
     p.ours = real.listen(limits)
-    p.peer = process.start(("env %s client %s"):format(command, p.ours.url))
+    p.peer = process.start(("%s client %s"):format(call, p.ours.url))
   else
-    p.peer = process.start(("env %s server"):format(command))
-    limits.url = ("ws://127.0.0.1:%d/dop"):format(p.peer:expect("^listening (%d+)$"))
+    p.peer = process.start(call .. " server")
+    limits.url = ("%s://127.0.0.1:%d/dop"):format(scheme, p.peer:expect("^listening (%d+)$"))
+    limits.tls = way.tls and { ca = pki.ca }
     p.ours = real.connect(nil, limits)
   end
   p.log = real.record(p.ours, { "connect", "reconnect", "close", "disconnect" })
@@ -54,6 +80,8 @@ local function begin(command, role)
   p.peer:expect "^connected$"
   real.wait("the session", function() return p.log:count "connect" == 1 end)
   p.node = p.log:last("connect").node
+  assert.equal(way.deflate or false, p.node.compression)
+  assert.equal(way.tls or false, p.node.tls ~= nil)
   return p
 end
 
@@ -140,8 +168,8 @@ local SCENES = {
   end, ends = true, only = "client" },
 }
 
-local function play(name, command, role)
-  describe(("%s, as a %s of ours,"):format(name, role), function()
+local function play(name, command, role, way)
+  describe(("%s, %sas a %s of ours,"):format(name, way[1], role), function()
     local p
 
     local function over()
@@ -151,10 +179,10 @@ local function play(name, command, role)
     end
     teardown(over)
 
-    for _, scene in ipairs(SCENES) do
-      if not scene.only or scene.only == role then
+    for i, scene in ipairs(SCENES) do
+      if i <= (way.scenes or #SCENES) and (not scene.only or scene.only == role) then
         it(scene[1], function()
-          p = p or begin(command, role)
+          p = p or begin(command, role, way)
           local ok, why = xpcall(scene[2], debug.traceback, p)
           local complaint = p.peer:output():match "error [^\n]*"
           if scene.ends or not ok then over() end
@@ -170,6 +198,8 @@ for name, command in pairs(PEERS) do
   if left_out[name] then
     pending(name .. " is not here")
   else
-    for _, role in ipairs { "client", "server" } do play(name, command, role) end
+    for _, way in ipairs(WAYS) do
+      for _, role in ipairs { "client", "server" } do play(name, command, role, way) end
+    end
   end
 end

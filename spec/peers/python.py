@@ -74,8 +74,6 @@ async def obey(ws, words):
         asyncio.ensure_future(ws.close(int(words[2]), words[3]))
     elif words[1] == "cut":
         ws.transport.abort()
-    elif words[1] == "extensions":
-        await ws.send("extensions " + ",".join(e.name for e in ws.extensions))
     else:
         say(f"error what is {words[1]}")
 
@@ -105,7 +103,7 @@ async def begin(ws, half):
 
 async def client(url):
     token = None
-    context = ssl.create_default_context(cafile=CERT) if CERT else None
+    context = ssl.create_default_context(cafile=os.environ["PEER_CA"]) if CERT else None
     while True:
         try:
             async with websockets.connect(url, create_protocol=Client, ssl=context, **COMMON) as ws:
