@@ -224,12 +224,13 @@ int dop_http_redirects(unsigned status) {
 
 /* The part of a URL from its authority on; all of a reference that has none. */
 static struct dop_span without_user(struct dop_span url, size_t *scheme) {
-  const char *at = NULL, *end = url.data + url.len;
+  const char *at = NULL, *end;
 
   *scheme = 0;
   for (size_t i = 0; i + 1 < url.len && !*scheme; i++)
     if (url.data[i] == '/' && url.data[i + 1] == '/') *scheme = i + 2;
   if (!*scheme) return url;
+  end = url.data + url.len;
   for (const char *p = url.data + *scheme; p < end && *p != '/' && *p != '\\'; p++)
     if (*p == '@') at = p + 1;
   if (at == NULL) at = url.data + *scheme;
