@@ -35,6 +35,15 @@ static void parse(const char *data, size_t len, unsigned most) {
   const char *why = NULL;
   int failed = dop_upgrade_parse_response(&head, data, len, most, key, &protocol, &why);
   fuzz_head_inside(&head, data, len, most);
+  if (dop_http_redirects(head.status)) {
+    char where[64];
+    size_t n = dop_http_location(&head, where, sizeof where);
+    fuzz_check(n < sizeof where && strlen(where) == n, "where a redirect leads is no string");
+    for (size_t i = 0; i < n; i++)
+      fuzz_check(where[i] > 0x20 && where[i] < 0x7F && !strchr("?#", where[i]),
+                 "a secret of a URL is told, or what cannot be seen");
+  }
+  fuzz_check(dop_http_retry_after(&head) <= 1000000000, "a wait for ever");
   if (failed) {
     fuzz_check(why && *why, "a refusal without a reason");
     fuzz_check(!protocol.data, "a refused answer selects a subprotocol");
