@@ -10,10 +10,8 @@ struct quiet {
   unsigned dead;
 };
 
-static int quiet_send(struct dop_socket *s, enum dop_kind kind, const char *data, size_t len) {
-  (void)data;
-  (void)len;
-  if (kind == DOP_BINARY) ((struct quiet *)s)->owner->heard++;
+static int quiet_send(struct dop_socket *s, const struct dop_message *m) {
+  if (m->kind == DOP_BINARY) ((struct quiet *)s)->owner->heard++;
   return 0;
 }
 
@@ -78,13 +76,14 @@ static const struct dop_socket_ops quiet_ops = {
 };
 
 static void hear(struct fuzz_bystander *b, const char *text) {
-  struct dop_message m = {DOP_TEXT, text, strlen(text)};
+  struct dop_message m = {.kind = DOP_TEXT, .data = text, .len = strlen(text)};
   fuzz_check(dop_node_hear(b->socket, &m) == 0, "a bystander was handed an instruction");
 }
 
 void fuzz_bystander_begin(struct fuzz_machine *m, struct fuzz_bystander *b,
                           struct dop_transport *t) {
   static const char own[] = "A_bystander's_half_of_30_bytes";
+  const struct dop_message one = {.kind = DOP_BINARY, .data = "one", .len = 3};
   struct quiet *q = calloc(1, sizeof *q);
   if (!q) abort();
   q->owner = b;
@@ -98,7 +97,7 @@ void fuzz_bystander_begin(struct fuzz_machine *m, struct fuzz_bystander *b,
   hear(b, own);
   hear(b, own);
   hear(b, "\x10p60000 1048576 1048576 1024");
-  fuzz_check(dop_node_send(b->node, DOP_BINARY, "one", 3) == DOP_SENT, "a bystander cannot send");
+  fuzz_check(dop_node_send(b->node, &one) == DOP_SENT, "a bystander cannot send");
   fuzz_machine_events(m);
   b->before = *b->node->account;
   fuzz_bystander_check(b);
@@ -114,12 +113,12 @@ void fuzz_bystander_check(const struct fuzz_bystander *b) {
 }
 
 void fuzz_bystander_end(struct fuzz_bystander *b) {
-  struct dop_message m = {DOP_BINARY, "two", 3};
+  struct dop_message m = {.kind = DOP_BINARY, .data = "two", .len = 3};
   fuzz_bystander_check(b);
   hear(b, "\x10"
           "a1");
   fuzz_check(b->node->queue.count == 0, "a bystander's message is not settled");
-  fuzz_check(dop_node_send(b->node, DOP_BINARY, "two", 3) == DOP_SENT && b->heard == 2,
+  fuzz_check(dop_node_send(b->node, &m) == DOP_SENT && b->heard == 2,
              "a bystander cannot send any more");
   fuzz_check(dop_node_hear(b->socket, &m) == 1, "a bystander hears no more");
   dop_node_delivered(b->socket);

@@ -18,27 +18,25 @@ void fuzz_items_free(struct fuzz_items *l) {
   memset(l, 0, sizeof *l);
 }
 
-/* How the stream is cut: whole, byte by byte, or by chance from a seed. */
-enum cut { WHOLE, BYTES, CHANCE };
-
-static size_t piece(enum cut cut, uint32_t *seed, size_t left) {
+static size_t piece(enum fuzz_cut cut, uint32_t *seed, size_t left) {
   size_t n = left;
-  if (cut == BYTES) n = 1;
-  if (cut == CHANCE) {
+  if (cut == FUZZ_BYTES) n = 1;
+  if (cut == FUZZ_CHANCE) {
     *seed = *seed * 1664525u + 1013904223u;
     n = 1 + (*seed >> 24) % (*seed & 0x10000 ? 7 : 200);
   }
   return n < left ? n : left;
 }
 
-/* Feeds the stream and writes down what is handed out. The parser sees a block that holds exactly
- * what is unused and what is new, as a driver would have it. */
-static void feed(struct fuzz_items *l, const uint8_t *data, size_t len, int server, size_t most,
-                 enum cut cut, uint32_t seed) {
+/* The parser sees a block that holds exactly what is unused and what is new, as a driver would have
+ * it. */
+void fuzz_feed(struct fuzz_items *l, const uint8_t *data, size_t len, const struct fuzz_end *end,
+               enum fuzz_cut cut, uint32_t seed) {
   struct dop_ws ws;
   size_t kept = 0, steps = 0;
   char *block = fuzz_copy(NULL, 0);
-  dop_ws_init(&ws, server);
+  dop_ws_init(&ws, end->server);
+  ws.deflate = end->deflate;
   for (size_t at = 0; at < len;) {
     size_t n = piece(cut, &seed, len - at), used = 0;
     struct dop_ws_item item;
@@ -51,9 +49,10 @@ static void feed(struct fuzz_items *l, const uint8_t *data, size_t len, int serv
     at += n;
     kept += n;
     do {
-      size_t took = dop_ws_next(&ws, block + used, kept - used, most, &item);
+      size_t took = dop_ws_next(&ws, block + used, kept - used, end->most, &item);
       fuzz_check(took <= kept - used, "more was used than there is");
       used += took;
+      fuzz_check(item.len <= end->most || item.type > DOP_WS_BINARY, "a message above the limit");
       fuzz_check(++steps <= 4 * len + 8, "the parser goes round without getting on");
       if (item.type != DOP_WS_MORE) fuzz_items_add(l, item.type, item.code, item.data, item.len);
       fuzz_check((item.type == DOP_WS_ERROR) == (item.why != NULL), "an error says why");
@@ -67,7 +66,7 @@ static void feed(struct fuzz_items *l, const uint8_t *data, size_t len, int serv
   dop_ws_dispose(&ws);
 }
 
-static void same(const struct fuzz_items *a, const struct fuzz_items *b, const char *what) {
+void fuzz_items_same(const struct fuzz_items *a, const struct fuzz_items *b, const char *what) {
   fuzz_check(a->count == b->count, what);
   for (size_t i = 0; i < a->count; i++) {
     const struct fuzz_item *x = &a->all[i], *y = &b->all[i];
@@ -78,7 +77,7 @@ static void same(const struct fuzz_items *a, const struct fuzz_items *b, const c
 }
 
 /* What was read is written, and read again. */
-static void rewrite(const struct fuzz_items *items, int server, size_t most, uint32_t seed) {
+static void rewrite(const struct fuzz_items *items, const struct fuzz_end *end, uint32_t seed) {
   static const enum dop_ws_opcode ops[] = {[DOP_WS_TEXT] = DOP_WS_OP_TEXT,
                                            [DOP_WS_BINARY] = DOP_WS_OP_BINARY,
                                            [DOP_WS_PING] = DOP_WS_OP_PING,
@@ -93,16 +92,16 @@ static void rewrite(const struct fuzz_items *items, int server, size_t most, uin
     char reason[128] = {0};
     if (x->type == DOP_WS_CLOSE && memchr(x->data, 0, x->len)) break; /* no reason of ours */
     if (x->type == DOP_WS_CLOSE) memcpy(reason, x->data, x->len);
-    int failed =
-        x->type == DOP_WS_CLOSE
-            ? dop_ws_write_close(&out, x->code == 1005 ? 0 : x->code, reason, server ? mask : NULL)
-            : dop_ws_write(&out, ops[x->type], x->data, x->len, server ? mask : NULL);
+    int failed = x->type == DOP_WS_CLOSE
+                     ? dop_ws_write_close(&out, x->code == 1005 ? 0 : x->code, reason,
+                                          end->server ? mask : NULL)
+                     : dop_ws_write(&out, ops[x->type], x->data, x->len, end->server ? mask : NULL);
     fuzz_check(!failed, "a message could not be written");
     fuzz_check(out.len - before <= x->len + 2 + DOP_WS_HEADER_MAX, "a frame's head is too long");
     fuzz_items_add(&kept, x->type, x->code, x->data, x->len);
   }
-  if (out.len) feed(&again, (const uint8_t *)out.data, out.len, server, most, CHANCE, seed);
-  same(&kept, &again, "what was written reads as something else");
+  if (out.len) fuzz_feed(&again, (const uint8_t *)out.data, out.len, end, FUZZ_CHANCE, seed);
+  fuzz_items_same(&kept, &again, "what was written reads as something else");
   fuzz_items_free(&kept);
   fuzz_items_free(&again);
   dop_bytes_dispose(&out);
@@ -111,19 +110,21 @@ static void rewrite(const struct fuzz_items *items, int server, size_t most, uin
 void fuzz_frames(struct fuzz *f, int server) {
   static const size_t limits[] = {0,    1,     125,   126,   127,     1000,
                                   4096, 65535, 65536, 65537, 1 << 20, SIZE_MAX};
-  size_t most = limits[fuzz_below(f, 12)], n;
+  struct fuzz_end end = {limits[fuzz_below(f, 12)], NULL, server};
+  size_t n;
   uint32_t seed = (uint32_t)fuzz_number(f, 2) * 65537u;
   struct fuzz_items wanted = {0}, got = {0};
   n = fuzz_left(f);
   const uint8_t *data = fuzz_take(f, &n);
-  fuzz_reading(&wanted, data, n, server, most);
-  for (enum cut cut = WHOLE; cut <= CHANCE; cut++) {
-    feed(&got, data, n, server, most, cut, seed);
-    same(&wanted, &got, "a second reading of the RFC, or another cut, has other messages");
+  fuzz_reading(&wanted, data, n, server, end.most);
+  for (enum fuzz_cut cut = FUZZ_WHOLE; cut <= FUZZ_CHANCE; cut++) {
+    fuzz_feed(&got, data, n, &end, cut, seed);
+    fuzz_items_same(&wanted, &got,
+                    "a second reading of the RFC, or another cut, has other messages");
     fuzz_items_free(&got);
-    fuzz_check(fuzz_memory.peak <= 2 * (n < most ? n : most) + 512,
+    fuzz_check(fuzz_memory.peak <= 2 * (n < end.most ? n : end.most) + 512,
                "memory out of proportion to the input or to the limit");
   }
-  rewrite(&wanted, server, most, seed);
+  rewrite(&wanted, &end, seed);
   fuzz_items_free(&wanted);
 }

@@ -23,6 +23,22 @@ void fuzz_items_add(struct fuzz_items *l, enum dop_ws_type type, unsigned code, 
                     size_t len);
 void fuzz_items_free(struct fuzz_items *l);
 
+void fuzz_items_same(const struct fuzz_items *a, const struct fuzz_items *b, const char *what);
+
+/* Who reads the stream. */
+struct fuzz_end {
+  size_t most; /* bytes of a message */
+  struct dop_deflate *deflate;
+  int server;
+};
+
+/* How the stream is cut: whole, byte by byte, or by chance from a seed. */
+enum fuzz_cut { FUZZ_WHOLE, FUZZ_BYTES, FUZZ_CHANCE };
+
+/* Feeds the stream and writes down what is handed out. */
+void fuzz_feed(struct fuzz_items *l, const uint8_t *data, size_t len, const struct fuzz_end *end,
+               enum fuzz_cut cut, uint32_t seed);
+
 /* reading.c: the second reading, of the whole stream at once. */
 void fuzz_reading(struct fuzz_items *l, const uint8_t *data, size_t len, int server, size_t most);
 

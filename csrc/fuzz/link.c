@@ -28,7 +28,8 @@ struct end {
 struct stage {
   struct fuzz_machine m; /* first */
   struct end ends[MOST];
-  size_t fed;    /* bytes that came on any link */
+  struct dop_deflate_pool *pool; /* for reading what links write */
+  size_t fed;                    /* bytes that came on any link */
   unsigned fail; /* which request for memory of the machine's next step fails; 0: none */
 };
 
@@ -36,6 +37,25 @@ struct stage {
 
 static int is_server(const struct end *e) {
   return e->link->socket.transport->role == DOP_SERVER;
+}
+
+/* Small windows: it is not zlib that is looked at. */
+static const struct dop_deflate_options packing = {
+    .min_size = 8,
+    .level = 1,
+    .window = 9,
+    .mem_level = 1,
+    .peer_window = 15,
+    .takeover = 1,
+    .peer_takeover = 1,
+};
+
+/* From here on it may write compressed messages. */
+static void inflates(struct stage *st, struct end *e) {
+  const struct dop_deflate *d = e->link->ws.deflate;
+  if (!d || e->ws.deflate) return;
+  struct dop_deflate_terms terms = {9, d->window ? d->window : 15, 0, d->takeover};
+  e->ws.deflate = dop_deflate_new(st->pool, &packing, &terms);
 }
 
 /* A server's answer, or a client's request. Returns its length, 0: it is not whole. */
@@ -66,7 +86,7 @@ static void read_item(struct end *e, const struct dop_ws_item *item) {
   }
 }
 
-static void took(struct end *e, const char *data, size_t n) {
+static void took(struct stage *st, struct end *e, const char *data, size_t n) {
   struct dop_ws_item item;
   size_t used = 0;
   fuzz_check(!e->closed, "something is said behind the end");
@@ -76,6 +96,7 @@ static void took(struct end *e, const char *data, size_t n) {
   e->read_len += n;
   if (!e->open) used = read_head(e);
   if (!e->open) return;
+  inflates(st, e);
   while (!e->closed && used < e->read_len) {
     used += dop_ws_next(&e->ws, e->read + used, e->read_len - used, SIZE_MAX, &item);
     if (item.type == DOP_WS_MORE) break;
@@ -95,6 +116,7 @@ static void let_go(struct end *e) {
   dop_bytes_dispose(&e->flight);
   /* The parser's own memory is counted, what is read is not. */
   dop_ws_dispose(&e->ws);
+  dop_deflate_free(e->ws.deflate);
   free(e->read);
   memset(e, 0, sizeof *e);
   dop_socket_unref(&l->socket);
@@ -108,13 +130,13 @@ static void written(struct end *e) {
 }
 
 /* Takes what the link wrote, and ends it as it asks. */
-static void serve(struct end *e) {
+static void serve(struct stage *st, struct end *e) {
   struct dop_link *l = e->link;
   const char *data;
   size_t n;
   uint32_t at = 0;
   while (!l->dead && !e->slow && !e->flight.data && (data = dop_link_output(l, &n))) {
-    took(e, data, n);
+    took(st, e, data, n);
     if (e->whole)
       dop_link_take(l, &e->flight, &at);
     else
@@ -150,7 +172,7 @@ static void turn(struct stage *st) {
     }
     while ((s = dop_socket_take_dirty(&st->m.engine))) {
       struct dop_link *l = dop_link_of(s);
-      if (l && l->driver) serve(l->driver);
+      if (l && l->driver) serve(st, l->driver);
       dop_socket_unref(s);
     }
     fuzz_machine_events(&st->m);
@@ -195,11 +217,12 @@ static void request(struct fuzz *f, struct dop_bytes *b) {
   static const char *const offers[] = {"", "dop, dop.r1", "dop",
                                        "x\r\nSec-WebSocket-Protocol: dop.r1"};
   unsigned what = fuzz_byte(f);
-  text(b, methods[what & 0xC0 ? 0 : fuzz_below(f, 4)]);
+  text(b, methods[what & 0x80 ? 0 : fuzz_below(f, 4)]);
   text(b, "Host: h\r\n");
   if (!(what & 4)) text(b, "Upgrade: websocket\r\nConnection: Upgrade\r\n");
   if (!(what & 4)) text(b, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
   if (!(what & 8)) text(b, "Sec-WebSocket-Version: 13\r\n");
+  if (what & 64) text(b, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
   if (what & 16) text(b, what & 32 ? "Origin: http://h\r\n" : "Origin: http://other\r\n");
   if (what & 3) text(b, "Sec-WebSocket-Protocol: ");
   text(b, offers[what & 3]);
@@ -218,7 +241,7 @@ static void response(struct fuzz *f, const struct dop_link *l, struct dop_bytes 
   } else if (l->upgrade) {
     struct dop_span key = {l->upgrade->key, strlen(l->upgrade->key)};
     fuzz_check(dop_upgrade_write_accept(b, key, protocols[what & 3],
-                                        what & 8 ? "Sec-WebSocket-Extensions: x\r\n" : NULL) == 0,
+                                        what & 8 ? "permessage-deflate" : NULL, NULL) == 0,
                "no memory");
   }
 }
@@ -430,13 +453,15 @@ void fuzz_run(struct fuzz *f) {
   memset(&st, 0, sizeof st);
   st.m.on_request = on_request;
   st.m.let_in = 1;
+  st.m.compressing = &packing;
   fuzz_machine_begin(&st.m, f);
+  st.pool = dop_zalloc(sizeof *st.pool);
   size_t begun = fuzz_memory.bytes;
   for (unsigned steps = 0; fuzz_left(f) && steps < 600; steps++) {
     step(&st);
     turn(&st);
     fuzz_machine_check(&st.m);
-    fuzz_check(fuzz_memory.bytes <= begun + (192u << 10) + 4 * st.fed, "memory grows");
+    fuzz_check(fuzz_memory.bytes <= begun + ((MOST + 1) * 160u << 10) + 4 * st.fed, "memory grows");
   }
   for (unsigned i = 0; i < MOST; i++) {
     struct end *e = &st.ends[i];
@@ -445,5 +470,6 @@ void fuzz_run(struct fuzz *f) {
     if (e->link) let_go(e);
   }
   turn(&st);
+  dop_deflate_pool_free(st.pool);
   fuzz_machine_end(&st.m);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fuzz/frames.h"
+#include "ws/extension.h"
 
 /* Small limits, so that a short input reaches them. */
 static struct dop_limits some_limits(struct fuzz *f) {
@@ -30,6 +31,10 @@ static struct dop_transport *new_end(struct fuzz_machine *m, enum dop_role role,
   t->lossless = options & 1;
   t->ask = (options & 2) && m->on_request;
   t->ask_principal = (options & 4) != 0;
+  if (m->compressing && (options & 4)) {
+    t->compression = dop_malloc(sizeof *t->compression);
+    *t->compression = *m->compressing;
+  }
   t->ask_http = (options & 8) && m->on_request;
   return t;
 }
@@ -139,7 +144,8 @@ void fuzz_machine_send(struct fuzz_machine *m, struct dop_node *n) {
   uint64_t acked = n->account ? n->account->acked : 0;
   uint32_t before = n->queue.count;
   if (fuzz_utf8((const uint8_t *)text, len) != 1) kind = DOP_BINARY; /* the binding looks */
-  enum dop_sent sent = dop_node_send(n, kind, text, len);
+  const struct dop_message msg = {kind, (enum dop_compress)fuzz_below(m->input, 3), text, len};
+  enum dop_sent sent = dop_node_send(n, &msg);
   struct fuzz_book *b = fuzz_book_of(m, n);
   /* A plain session's messages are on their own once the socket has them. */
   if (sent == DOP_SENT) b->accepted++;
@@ -217,24 +223,30 @@ void fuzz_machine_wait(struct fuzz_machine *m) {
 }
 
 /* A peer's end would take what it hears for an instruction, or for data. */
-void fuzz_machine_said(struct fuzz_machine *m, const struct dop_socket *s, enum dop_kind kind,
-                       const char *data, size_t len) {
+void fuzz_machine_said(struct fuzz_machine *m, const struct dop_socket *s,
+                       const struct dop_message *said) {
   struct dop_node *n = s->node;
+  const char *data = said->data;
+  size_t len = said->len;
   struct dop_r1 r;
   uint64_t attempt, h;
   if (!n) return;
   if (n->status == DOP_CONNECTED && !n->account) return;
   if (n->status != DOP_CONNECTED) {
     int resume = n->account && dop_r1_parse_resume(data, len, &attempt, &h);
-    fuzz_check(kind == DOP_TEXT && len <= 1024, "a first message is none");
+    fuzz_check(said->kind == DOP_TEXT && len <= 1024, "a first message is none");
+    fuzz_check(said->compress == DOP_COMPRESS_NEVER, "a secret may be compressed");
     fuzz_check(resume || (len && data[0] == DOP_R1_MARK) ||
                    dop_token_half_ok(data, len, DOP_HALF_MIN),
                "what is said is neither half, nor token, nor instruction");
     return;
   }
-  if (kind != DOP_TEXT) return;
+  if (said->kind != DOP_TEXT) return;
   dop_r1_parse(&r, data, len);
   fuzz_check(r.type != DOP_R1_BAD, "an instruction is none");
+  fuzz_check(said->compress == DOP_COMPRESS_NEVER || r.type == DOP_R1_DATA ||
+                 r.type == DOP_R1_LITERAL,
+             "an instruction may be compressed");
   if (r.type == DOP_R1_ACK || r.type == DOP_R1_END || r.type == DOP_R1_RESUMED)
     fuzz_check(r.h <= fuzz_book_of(m, n)->handed, "what no handler was given is acknowledged");
 }

@@ -41,6 +41,7 @@ struct fuzz_machine {
   struct fuzz_book *books;
   size_t book_count;
   struct fuzz *input;
+  const struct dop_deflate_options *compressing; /* what links may offer; NULL: nothing */
   unsigned let_in;       /* how the application answers: 0 not at all, 1 yes, 2 no */
   unsigned server_ended; /* somebody closed the server: its bystander went too */
   /* The target's, for an event about a socket; may be NULL. */
@@ -70,8 +71,8 @@ void fuzz_machine_act(struct fuzz_machine *m, struct dop_node *n);
 void fuzz_machine_wait(struct fuzz_machine *m);
 
 /* A node writes a message: it may be only what its peer can make sense of. */
-void fuzz_machine_said(struct fuzz_machine *m, const struct dop_socket *s, enum dop_kind kind,
-                       const char *data, size_t len);
+void fuzz_machine_said(struct fuzz_machine *m, const struct dop_socket *s,
+                       const struct dop_message *said);
 
 /* invariants.c */
 void fuzz_machine_check(struct fuzz_machine *m);

@@ -32,15 +32,15 @@ static void die(struct dop_socket *s) {
   dop_socket_retire(s);
 }
 
-static int wire_send(struct dop_socket *s, enum dop_kind kind, const char *data, size_t len) {
+static int wire_send(struct dop_socket *s, const struct dop_message *m) {
   struct wire *w = as_wire(s);
   fuzz_check(!w->dead, "something is said on a socket that is gone");
   /* A socket of its own needs memory, too. */
-  void *block = dop_malloc(len);
+  void *block = dop_malloc(m->len);
   if (!block) return -1;
   dop_free(block);
-  fuzz_machine_said(w->m, s, kind, data, len);
-  w->backlog += len;
+  fuzz_machine_said(w->m, s, m);
+  w->backlog += m->len;
   fuzz_check(w->backlog <= DOP_SOCKET_MARK + 8192, "more is written than the socket takes");
   return 0;
 }
