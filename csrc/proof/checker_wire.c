@@ -295,12 +295,17 @@ void dop_sim_check_wire(struct dop_sim_checker *k, struct dop_sim_conn *c, int u
   while (p < to) {
     uint64_t n;
     unsigned op = *p & 15;
+    int packed = (*p & DOP_WS_RSV1) != 0;
     p = frame(p, &n, &mask);
     size_t seen = n < LOOKED_AT ? (size_t)n : LOOKED_AT;
     memcpy(text, p, seen);
     for (size_t i = 0; mask && i < seen; i++) text[i] = (char)(p[i] ^ mask[i & 3]);
     if (op == 1 || op == 2) {
-      message(k, c, w, side, op == 1 ? DOP_TEXT : DOP_BINARY, text, (size_t)n);
+      /* What is compressed is not read here. Were it not data, it would be one message too many. */
+      if (packed && !c->guest && !w->dir[side].limits)
+        dop_sim_wrong(k, "%s compressed what came before its limits", dop_sim_sides[side]);
+      if (packed) dop_sim_cover(k->coverage, "%s compresses", dop_sim_sides[side]);
+      message(k, c, w, side, op == 1 && !packed ? DOP_TEXT : DOP_BINARY, text, (size_t)n);
     } else if (op == 8 && n >= 2) {
       unsigned code = (unsigned)(unsigned char)text[0] << 8 | (unsigned char)text[1];
       if (!up && w->token[0] && !w->answer && (code == 1008 || code >= 4000))

@@ -156,8 +156,10 @@ static const char *const wanted_plain[] = {
 static const char *const wanted_lossless[] = {
     "server PRECONNECTED->RECONNECTING",
     "client acknowledges",
+    "client compresses",
     "client replayed",
     "server acknowledges",
+    "server compresses",
     "server replayed",
     "client disconnect protocol",
     "client disconnect taken",

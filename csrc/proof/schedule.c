@@ -135,12 +135,31 @@ static void draw_limits(struct world *w) {
   if (below(w, 8) == 0) s->max_detached_bytes = 500 + below(w, 5000);
 }
 
+/* In every third schedule messages are compressed; by the seed alone, so that the others are what
+ * they would be without. Windows and memory are small: each socket has its own. */
+static void choose_compression(struct world *w, uint64_t seed) {
+  struct dop_deflate_options *o = &w->compression;
+  uint64_t how = seed / 3;
+  w->compresses = seed % 3 == 0;
+  *o = dop_deflate_defaults;
+  o->level = (uint8_t)(1 + how % 9);
+  o->mem_level = (uint8_t)(1 + how % 4);
+  o->window = (uint8_t)(DOP_DEFLATE_WINDOW_MIN + how % 3);
+  o->min_size = how % 5 == 0 ? 30 : 0;
+  o->takeover = how % 4 != 0;
+  o->peer_takeover = how % 4 != 1;
+}
+
 struct dop_transport *dop_sim_new_end(struct world *w, int side) {
   struct dop_transport *t =
       dop_transport_new(&w->engine, side == SERVER ? DOP_SERVER : DOP_CLIENT, &w->limits[side]);
   if (!t) abort();
   t->lossless = !w->k.plain;
   t->ask = side == SERVER;
+  if (!w->compresses) return t;
+  t->compression = dop_malloc(sizeof *t->compression);
+  if (!t->compression) abort();
+  *t->compression = w->compression;
   return t;
 }
 
@@ -262,6 +281,7 @@ const char *dop_sim_run(uint64_t seed, const struct dop_sim_options *o,
   w.k.large = below(&w, 8) == 0;
   w.k.huge = below(&w, 25) == 0;
   draw_limits(&w);
+  choose_compression(&w, seed);
   w.ends[SERVER] = dop_sim_new_end(&w, SERVER);
   dop_sim_new_client(&w);
   for (int i = 0; i < STEPS_MOST && !w.k.wrong[0]; i++) {

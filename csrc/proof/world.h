@@ -14,6 +14,7 @@ struct world {
   struct dop_transport *ends[2];
   struct dop_transport *guest; /* somebody else who presents a session, NULL: nobody */
   struct dop_limits limits[2]; /* of the ends, whoever they are at the time */
+  struct dop_deflate_options compression;
   struct dop_sim_checker k;
   uint64_t random;
   uint64_t dial_at;       /* ms; 0: no attempt is due */
@@ -21,6 +22,7 @@ struct world {
   unsigned faults, kills, storms;
   unsigned over : 1; /* the client makes no further attempt */
   unsigned calm : 1;
+  unsigned compresses : 1;     /* both ends were asked for permessage-deflate */
   unsigned guest_over : 1;     /* it heard its answer, or lost its socket */
   unsigned guest_rightful : 1; /* the session is its own: another holder of it */
 };
