@@ -215,16 +215,14 @@ size_t dop_deflate_write(struct dop_deflate *d, struct dop_bytes *out, enum dop_
 
 enum dop_inflate_result dop_inflate(struct dop_deflate *d, const char **in, size_t *in_len,
                                     char *out, size_t *len) {
+  size_t room = *len;
+  int result;
+  *len = 0;
   if (!have_inflater(d)) return DOP_INFLATE_NOMEM;
   struct dop_inflater *f = d->inflater;
   z_stream *z = &f->z;
-  size_t room = *len;
-  int result;
   d->came += *in_len;
-  if (f->clean && !*in_len) { /* nothing is under way in there */
-    *len = 0;
-    return DOP_INFLATE_DONE;
-  }
+  if (f->clean && !*in_len) return DOP_INFLATE_DONE; /* nothing is under way in there */
   z->next_in = (Bytef *)(uintptr_t)*in;
   z->avail_in = (uInt)*in_len;
   z->next_out = (Bytef *)out;

@@ -292,3 +292,25 @@ describe("a bomb", function()
     assert.equal(1008, p:closed_with())
   end)
 end)
+
+describe("without memory", function()
+  both("a compressed message costs its own socket: 1011, and no other", function(role)
+    local payload = deflate.fixed("Hello ", { 258, 6 })
+    for _, limits in ipairs { FRESH, KEPT } do
+      local count, n = nil, 0
+      repeat
+        local w, p = stream.session(role, limits, true)
+        local bytes = stream.bytes(role, { packed(payload), packed(payload) })
+        -- The first request is that of `feed` itself, which raises.
+        count = core.allocations(function() p.link:feed(bytes) end, n)
+        local seen = stream.seen(role, w, p)
+        for _, message in ipairs(seen.messages) do assert.equal("text:" .. ("Hello "):rep(44), message) end
+        assert.is_true(seen.code == 1011 or seen.ending == "dead" or #seen.messages == 2,
+          ("request %d: %s, %s"):format(n, tostring(seen.code), tostring(seen.ending)))
+        stream.over(w, p)
+        n = n == 0 and 2 or n + 1
+      until n > count
+      assert.is_true(n > 3)
+    end
+  end)
+end)

@@ -242,6 +242,35 @@ describe("every level", function()
   end
 end)
 
+describe("without memory", function()
+  -- Whichever request finds none: what leaves is read rightly, message by message, and nothing is lost.
+  both("a message leaves as it is, and the next ones refer to nothing that the peer has not seen", function(role)
+    for _, limits in ipairs { KEPT, EAGER } do
+      local count, n = nil, 0
+      repeat
+        local _, _, p, node = sender(role, limits)
+        local reader, want = limits == KEPT and deflate.reader(), {}
+        local function send(message)
+          if node:send(message, "binary") then want[#want + 1] = message end
+        end
+        count = core.allocations(function()
+          send(DIGITS)
+          send(DIGITS)
+        end, n)
+        send(DIGITS)
+        assert.is_true(#want >= 2)
+        for i, frame in ipairs(p:pull().sent) do
+          local message = frame.rsv == 0 and frame.payload or (reader or deflate.reader()):message(frame.payload)
+          assert.is_true(message == want[i], ("request %d, message %d"):format(n, i))
+        end
+        assert.equal(#want, #p.sent)
+        n = n + 1
+      until n > count
+      assert.is_true(n > 5)
+    end
+  end)
+end)
+
 describe("memory", function()
   -- What a connection holds after it has sent and heard something, beyond one that does not compress.
   local function held(role, limits, before)
