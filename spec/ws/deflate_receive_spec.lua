@@ -297,7 +297,8 @@ describe("without memory", function()
   both("a compressed message costs its own socket: 1011, and no other", function(role)
     local payload = deflate.fixed("Hello ", { 258, 6 })
     for _, limits in ipairs { FRESH, KEPT } do
-      local count, n = nil, 0
+      local count
+      local n = 0
       repeat
         local w, p = stream.session(role, limits, true)
         local bytes = stream.bytes(role, { packed(payload), packed(payload) })

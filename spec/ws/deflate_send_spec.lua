@@ -246,7 +246,8 @@ describe("without memory", function()
   -- Whichever request finds none: what leaves is read rightly, message by message, and nothing is lost.
   both("a message leaves as it is, and the next ones refer to nothing that the peer has not seen", function(role)
     for _, limits in ipairs { KEPT, EAGER } do
-      local count, n = nil, 0
+      local count
+      local n = 0
       repeat
         local _, _, p, node = sender(role, limits)
         local reader, want = limits == KEPT and deflate.reader(), {}
