@@ -2,6 +2,7 @@
 -- library and the year of the report, with its number where there is one.
 
 local core = require "dop.core"
+local deflate = require "spec.support.deflate"
 local handshake = require "spec.ws.handshake"
 local stream = require "spec.ws.stream"
 local frames = require "spec.support.frames"
@@ -116,8 +117,20 @@ describe("ws 2024 (CVE-2024-37890): more headers than the limit crash the server
 end)
 
 describe("ws 2026 (CVE-2026-48779): tiny fragments exhaust the memory", function()
-  both("here a million empty ones take none", function(role)
+  both("here a thousand empty ones in a second are enough: 1008", function(role)
     local w, p = stream.session(role, nil, true)
+    local options = { fin = false, mask = role == "server" and "\0\0\0\0" }
+    p.link:feed((stream.bytes(role, { { frames.TEXT, "x", options } })))
+    local empty = stream.bytes(role, { { frames.CONTINUATION, "", options } })
+    p.link:feed(empty:rep(1000))
+    assert.is_nil((p.link:ending()))
+    p.link:feed(empty)
+    assert.equal(1008, stream.seen(role, w, p).code)
+    stream.over(w, p)
+  end)
+
+  both("here a million empty ones, where they are allowed, take no memory", function(role)
+    local w, p = stream.session(role, { max_idle_frames = 0 }, true)
     local options = { fin = false, mask = role == "server" and "\0\0\0\0" }
     p.link:feed((stream.bytes(role, { { frames.TEXT, "", options } })))
     local batch = stream.bytes(role, { { frames.CONTINUATION, "", options } }):rep(10000)
@@ -133,8 +146,8 @@ describe("ws 2026 (CVE-2026-48779): tiny fragments exhaust the memory", function
     stream.over(w, p)
   end)
 
-  -- What a fragment costs is its header on the wire: no limit on their number would save more than
-  -- max_message does.
+  -- Nothing is kept of a fragment but its bytes, which max_message bounds: those that have some need no limit
+  -- on their number.
   both("here a million of one byte take no more than their million of bytes", function(role)
     local w, p = stream.session(role, nil, true)
     local options = { fin = false, mask = role == "server" and "\0\0\0\0" }
@@ -204,6 +217,50 @@ describe("gorilla 2020 (CVE-2020-27813): lengths that overflow pass the limit", 
       assert.equal(1002, stream.feed(role, { begin, header(128, ("\255"):rep(8)) }, limits).code)
       for _, length in ipairs { "\0\0\0\1\0\0\0\0", "\0\0\0\0\255\255\255\255", "\0\0\0\0\255\255\252\24" } do
         assert.equal(1009, stream.feed(role, { begin, header(0, length) }, limits).code)
+      end
+    end
+  end)
+end)
+
+describe("undici 2026 (CVE-2026-1526): what a message is inflated to has no bound", function()
+  both("here a thousandfold stops at the limit with 1009, in its memory too, and others go on", function(role)
+    local NONE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    local w, p = stream.session(role, { compression = true, deflate = NONE }, true)
+    local other = role == "server" and w:connected_server(("O"):rep(16))
+    local bytes = stream.bytes(role, { stream.binary(deflate.bomb(65536), { rsv = 4 }) }) -- 16 MiB in 16 KiB
+    assert.is_true(#bytes < 17000)
+    local _, most = core.allocations(function() p.link:feed(bytes) end)
+    assert.is_true(most < 1048576 * 1.5 + 65536, most .. " bytes")
+    assert.equal(1009, p:closed_with())
+    assert.equal(0, w:count(role, "message"))
+    if other then assert.equal("still here", other:give("still here") and w:last(role, "message")[1]) end
+    stream.over(w, p)
+  end)
+end)
+
+describe("undici 2026 (CVE-2026-2229): a window that cannot be ends the process", function()
+  local BITS = { "0", "7", "16", "99", "-9", "1000000", "4294967305", "x", '"16"', "9.0" }
+  local KEEP = { compression = { takeover = true, peer_takeover = true } }
+
+  it("here a server's answer with one fails the client's attempt", function()
+    for _, bits in ipairs(BITS) do
+      for _, whose in ipairs { "server", "client" } do
+        local line = ("Sec-WebSocket-Extensions: permessage-deflate; %s_max_window_bits=%s\r\n"):format(whose, bits)
+        local got = handshake.answer(function(w, head)
+          return w:answer_to(head):sub(1, -3) .. line .. "\r\n"
+        end, { limits = KEEP })
+        assert.same({ "UPGRADE", "" }, { got.down, got.events })
+      end
+    end
+  end)
+
+  it("here a client's offer of one is declined, and the session opens without", function()
+    for _, bits in ipairs(BITS) do
+      for _, whose in ipairs { "server", "client" } do
+        local offer = ("permessage-deflate; %s_max_window_bits=%s"):format(whose, bits)
+        local got = ask(request { "Sec-WebSocket-Extensions: " .. offer }, { limits = KEEP })
+        assert.equal(101, got.status)
+        assert.is_nil(got.fields["sec-websocket-extensions"])
       end
     end
   end)
