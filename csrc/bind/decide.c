@@ -140,11 +140,10 @@ static void decide(lua_State *L, struct dop_delivery *d, struct dop_event *ev,
   dop_get_values(L, -1);
   lua_getfield(L, -1, q->name);
   int nargs = q->push(L, ev);
-  if (lua_pcall(L, nargs, q->results, d->explain))
-    dop_contain(L, d, ev->transport, top + 1, NULL, ev->type);
-  else
-    first = lua_gettop(L) - q->results + 1;
-  q->take(L, ev, first);
+  int failed = lua_pcall(L, nargs, q->results, d->explain);
+  if (!failed) first = lua_gettop(L) - q->results + 1;
+  q->take(L, ev, first); /* before the error is told, which may fail itself */
+  if (failed) dop_contain(L, d, ev->transport, top + 1, NULL, ev->type);
   d->h->telling = before;
   if (d->h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
   lua_settop(L, top);
@@ -161,4 +160,15 @@ int dop_decide(lua_State *L, struct dop_delivery *d, struct dop_event *ev) {
                                                                : NULL;
   if (q) decide(L, d, ev, q);
   return q != NULL;
+}
+
+int dop_undecided(struct dop_event *ev) {
+  if (ev->type == DOP_EVENT_PRINCIPAL) {
+    if (principal_waits(ev))
+      dop_node_part(ev->node->socket, 1011, "ENOMEM", "no memory to ask whose session it is");
+    return 1;
+  }
+  if (ev->type != DOP_EVENT_REQUEST && ev->type != DOP_EVENT_HTTP) return 0;
+  if (request_waits(ev)) refuse_with(ev->socket, 503, "Out of memory.\n");
+  return 1;
 }

@@ -11,6 +11,7 @@ struct dop_delivery {
   int explain;   /* stack index of the message handler */
   unsigned left; /* messages that may still be handed out before the loop has its turn */
   int in_hand;   /* a message was taken from the socket and not handed out yet */
+  int told;      /* a handler was called */
 };
 
 /* A function of the application raised: its error message is on top. Goes to the `error` handlers,
@@ -20,5 +21,9 @@ void dop_contain(lua_State *L, struct dop_delivery *d, struct dop_transport *t, 
 
 /* Lets the application decide when the event asks it to. 0: it is an event of another kind. */
 int dop_decide(lua_State *L, struct dop_delivery *d, struct dop_event *ev);
+
+/* Lua had no memory to ask: whoever waits for the answer is told so. 0: an event of another kind.
+ */
+int dop_undecided(struct dop_event *ev);
 
 #endif

@@ -46,7 +46,7 @@ static int engine_new(lua_State *L) {
   luaL_getmetatable(L, DOP_ENGINE_TYPE);
   lua_setmetatable(L, -2);
   box->host = dop_zalloc(sizeof *box->host);
-  if (!box->host) return luaL_error(L, "no memory for an engine");
+  if (!box->host) return luaL_error(L, "not enough memory");
   box->host->refs = 1;
   struct dop_host *h = box->host;
   h->seeded = seeded != 0;

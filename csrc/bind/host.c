@@ -36,7 +36,7 @@ static int tell_watcher(lua_State *L) {
 
 /* The error message on top goes to stderr; whoever watches the host is told too. */
 static void complain(struct dop_host *h, lua_State *L, const char *what) {
-  const char *message = lua_tostring(L, -1);
+  const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
   struct complaint c = {h, what, message ? message : "(no message)"};
   fprintf(stderr, "dop: error in %s: %s\n", what, c.message);
   if (h->watched && lua_checkstack(L, 4) && dop_cpcall(L, tell_watcher, &c)) lua_pop(L, 1);
@@ -56,15 +56,17 @@ static int call_explained(lua_State *L) {
   return 0;
 }
 
-void dop_host_call(struct dop_host *h, lua_CFunction fn, void *ud, const char *what) {
+int dop_host_call(struct dop_host *h, lua_CFunction fn, void *ud, const char *what) {
   struct call c = {fn, ud};
   lua_State *L = h->L;
-  if (!L || !lua_checkstack(L, 4)) return;
-  if (dop_cpcall(L, call_explained, &c)) {
+  if (!L || !lua_checkstack(L, 4)) return -1;
+  int failed = dop_cpcall(L, call_explained, &c);
+  if (failed) {
     complain(h, L, what);
     lua_pop(L, 1);
   }
   if (h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
+  return failed ? -1 : 0;
 }
 
 void dop_host_call_top(struct dop_host *h, lua_State *L, const char *what) {
@@ -127,7 +129,12 @@ static int run_list(lua_State *L, struct dop_delivery *d, struct dop_transport *
     lua_rawgeti(L, list, i);
     lua_pushvalue(L, subject);
     for (int a = 0; a < nargs; a++) lua_pushvalue(L, args + a);
-    if (lua_pcall(L, nargs + 1, 0, d->explain)) dop_contain(L, d, t, subject, box, event);
+    if (lua_pcall(L, nargs + 1, 0, d->explain)) {
+      /* These are heard by lua/ itself, which fails only for want of memory. */
+      if (event == DOP_EVENT_DOWN || event == DOP_EVENT_OVER) lua_error(L);
+      dop_contain(L, d, t, subject, box, event);
+    }
+    d->told = 1;
     if (d->h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
   }
   lua_settop(L, list - 1);
@@ -179,12 +186,14 @@ static int emit(lua_State *L, struct dop_delivery *d, struct dop_transport *t, i
 
 /* --- events --- */
 
+/* Takes nothing out: without memory it is all told another time. */
 static void push_unsettled(lua_State *L, struct dop_event *ev) {
   struct dop_queue *q = &ev->unsettled;
   struct dop_message m;
   uint32_t i = 0;
   lua_createtable(L, (int)q->count, 0);
-  while (dop_queue_front(q, &m)) {
+  dop_queue_rewind(q);
+  while (dop_queue_advance(q, &m)) {
     lua_createtable(L, 0, 3);
     lua_pushlstring(L, m.data, m.len);
     lua_setfield(L, -2, "message");
@@ -193,7 +202,6 @@ static void push_unsettled(lua_State *L, struct dop_event *ev) {
     lua_pushstring(L, i >= ev->written ? "unsent" : ev->settled ? "undelivered" : "unknown");
     lua_setfield(L, -2, "fate");
     lua_rawseti(L, -2, (int)++i);
-    dop_queue_pop(q);
   }
 }
 
@@ -299,27 +307,52 @@ static void deliver_event(lua_State *L, struct dop_delivery *d, struct dop_event
 
 /* One event under protection, so that one that finds no memory is lost alone. */
 static int deliver_one(lua_State *L) {
-  struct dop_delivery *d = lua_touserdata(L, 1);
+  struct dop_delivery *own = lua_touserdata(L, 1);
   struct dop_event *ev = lua_touserdata(L, 2);
-  struct dop_delivery own = {.h = d->h, .explain = 3};
   lua_pushcfunction(L, explain);
-  deliver_event(L, &own, ev);
+  own->explain = 3;
+  deliver_event(L, own, ev);
+  return 0;
+}
+
+/* Lua had no memory for the event. What somebody waits for comes again, or is decided without the
+ * application. Returns whether the event comes again. */
+static int not_told(struct dop_host *h, struct dop_event *ev) {
+  switch (ev->type) {
+  case DOP_EVENT_DRAIN:
+  case DOP_EVENT_DISCONNECT:
+  case DOP_EVENT_DOWN:
+  case DOP_EVENT_OVER:
+    dop_engine_put_off(&h->engine, ev);
+    return 1;
+  case DOP_EVENT_CONNECT:
+    dop_node_untold(ev->node);
+    break;
+  default:
+    if (!dop_undecided(ev)) ev->transport->lost_events++;
+  }
   return 0;
 }
 
 static void deliver_events(lua_State *L, struct dop_delivery *d) {
-  struct dop_event *ev;
-  while ((ev = dop_engine_take(&d->h->engine))) {
+  struct dop_engine *e = &d->h->engine;
+  struct dop_transport *before = d->h->telling;
+  while (e->first) {
+    struct dop_delivery own = {.h = d->h};
+    lua_pushcfunction(L, deliver_one); /* it may raise: nothing is taken yet */
+    struct dop_event *ev = dop_engine_take(e);
     struct dop_node *n = ev->node;
+    int again = 0;
     if (n) dop_node_ref(n);
-    lua_pushcfunction(L, deliver_one);
-    lua_pushlightuserdata(L, d);
+    lua_pushlightuserdata(L, &own);
     lua_pushlightuserdata(L, ev);
     if (lua_pcall(L, 2, 0, d->explain)) {
+      d->h->telling = before;
       complain(d->h, L, "a delivery");
       lua_pop(L, 1);
+      if (!own.told) again = not_told(d->h, ev);
     }
-    dop_event_free(ev);
+    if (!again) dop_event_free(ev);
     if (n) {
       dop_release_node(L, n);
       dop_node_unref(n);
@@ -351,8 +384,9 @@ static void deliver_messages(lua_State *L, struct dop_delivery *d) {
     }
     lua_pushlstring(L, m.data, m.len);
     lua_pushvalue(L, kind_name);
-    d->in_hand = 0;
+    d->told = 0;
     emit_from(L, d, n->transport, handlers, subject, box, DOP_EVENT_MESSAGE, 2);
+    d->in_hand = 0;
     if (d->h->engine.first) deliver_events(L, d);
   }
   lua_settop(L, handlers - 1);
@@ -376,6 +410,10 @@ static unsigned deliver_up_to(struct dop_host *h, struct dop_socket *s, unsigned
   struct dop_transport *before = h->telling;
   lua_State *L = h->L;
   int failed = 1;
+  /* From within a handler: the message that it has is delivered when it returns, and what follows
+   * is taken then. */
+  if (s && s->busy) d.socket = s = NULL;
+  if (s) s->busy = 1;
   if (L && lua_checkstack(L, 8)) {
     failed = dop_cpcall(L, deliver, &d);
     h->telling = before;
@@ -385,9 +423,10 @@ static unsigned deliver_up_to(struct dop_host *h, struct dop_socket *s, unsigned
     }
   }
   if (!s) return 0;
+  s->busy = 0;
   if (!failed && !d.left) dop_node_delivered(s); /* nobody else says so of the last one */
   /* Lua had no memory for this one: what follows would come with a gap before it. */
-  if (d.in_hand) {
+  if (d.in_hand && !d.told) {
     dop_node_undelivered(s);
     dop_node_part(s, 1011, "ENOMEM", "no memory to hand a message over");
   }
@@ -427,10 +466,10 @@ void dop_host_turn(struct dop_host *h) {
   h->round_left = ROUND_MESSAGES;
   if (e->first) dop_host_deliver(h, NULL);
   for (struct dop_socket *s = round; s; s = next) {
+    struct dop_link *l = s->busy ? NULL : dop_link_of(s);
     next = s->ready_next;
     s->ready = 0;
     deliver_turn(h, s, waiting--);
-    struct dop_link *l = dop_link_of(s);
     if (l) dop_link_settle(l);
     dop_socket_unref(s);
   }
@@ -458,6 +497,14 @@ static void api_feed(struct dop_host *h, struct dop_link *l, char *data, size_t 
   else
     dop_host_deliver(h, &l->socket);
   dop_link_settle(l);
+}
+
+static int api_owing(const struct dop_host *h) {
+  return h->engine.later != NULL;
+}
+
+static void api_down(struct dop_transport *t, const char *code_name, const char *why) {
+  dop_transport_down(t, 0, code_name, why);
 }
 
 static struct dop_link *api_take_dirty(struct dop_host *h) {
@@ -499,6 +546,8 @@ const struct dop_driver_api dop_core_api = {
     .lost = dop_link_lost,
     .turn = dop_host_turn,
     .waiting = dop_host_waiting,
+    .owing = api_owing,
+    .down = api_down,
     .take_dirty = api_take_dirty,
     .output = dop_link_output,
     .sent = dop_link_sent,

@@ -49,8 +49,9 @@ int dop_host_waiting(const struct dop_host *h);
 
 /* Calls fn with `ud` as a light userdata on the state that handlers run on, protected; does nothing
  * while there is none. An error goes to stderr, with its traceback, as one "in `what`". For what
- * belongs to no transport, such as timers. */
-void dop_host_call(struct dop_host *h, lua_CFunction fn, void *ud, const char *what);
+ * belongs to no transport, such as timers. 0, or -1 when it was not called or ended with an error.
+ */
+int dop_host_call(struct dop_host *h, lua_CFunction fn, void *ud, const char *what);
 
 /* The same with the Lua function on top of L, which it pops; on L. Needs two free slots. */
 void dop_host_call_top(struct dop_host *h, lua_State *L, const char *what);

@@ -21,9 +21,19 @@ void dop_push_transport(lua_State *L, struct dop_transport *t) {
     lua_pushnil(L);
 }
 
-/* core.transport(engine, role, options) -> transport; role is "server" or "client". Raises for
- * options that are wrong. The options of the machine's tests: halves, a list of strings to use as
- * halves one after the other. */
+/* Anchors the transport at index i: from here on it is there until it is closed. */
+static void keep(lua_State *L, int i) {
+  struct dop_transport_box *box = lua_touserdata(L, i);
+  lua_pushvalue(L, i);
+  box->anchor = dop_anchor(L, box->host);
+  box->next = box->host->transports;
+  box->host->transports = box;
+}
+
+/* core.transport(engine, role, options) -> transport; with options.unkept it is garbage until
+ * core.keep(transport), which is for whoever has more to make that may fail. role is "server" or
+ * "client". Raises for options that are wrong. The options of the machine's tests: halves, a list
+ * of strings to use as halves one after the other. */
 static int transport_new(lua_State *L) {
   struct dop_host *h = dop_check_host(L, 1);
   static const char *const roles[] = {"server", "client", NULL};
@@ -64,19 +74,24 @@ static int transport_new(lua_State *L) {
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
-  /* Before the anchor: a client without a node is never closed, so nothing would take it away. */
-  if (role == DOP_CLIENT && dop_transport_begin(t))
-    return dop_fail(L, "ENOMEM", "no memory or no randomness");
-  lua_pushvalue(L, self);
-  box->anchor = dop_anchor(L, h);
-  box->next = h->transports;
-  h->transports = box;
-  lua_settop(L, self);
+  /* All of this before the anchor: what raises leaves garbage, which is closed as such. */
   if (role == DOP_CLIENT) {
+    if (dop_transport_begin(t)) return dop_fail(L, "ENOMEM", "no memory or no randomness");
+    dop_get_values(L, self);
     dop_push_node(L, t->current);
+    lua_setfield(L, -2, "node");
     lua_pop(L, 1);
   }
+  lua_getfield(L, 3, "unkept");
+  if (!lua_toboolean(L, -1)) keep(L, self);
+  lua_settop(L, self);
   return 1;
+}
+
+/* core.keep(transport): see above. */
+static int transport_keep(lua_State *L) {
+  if (dop_check_transport(L, 1)->anchor == LUA_NOREF) keep(L, 1);
+  return 0;
 }
 
 static void unanchor(struct dop_host *h, struct dop_transport_box *box) {
@@ -109,6 +124,9 @@ static int transport_gc(lua_State *L) {
     if (box->anchor != LUA_NOREF) { /* the end of the Lua state */
       h->L = NULL;
       unanchor(h, box);
+    } else if (t->current && t->current->app) { /* what was never kept: nobody is told of its end */
+      dop_unanchor(L, h, t->current->app);
+      t->current->app = 0;
     }
     t->app = NULL;
     dop_transport_abandon(t);
@@ -137,6 +155,14 @@ static int transport_give_up(lua_State *L) {
   const char *reason = luaL_checkstring(L, 2);
   if (t->current) dop_node_end(t->current, 1000, reason);
   dop_transport_finish(t);
+  return 0;
+}
+
+/* core.unreachable(client, code, why): a client could not even begin an attempt: it has no socket.
+ */
+static int transport_unreachable(lua_State *L) {
+  struct dop_transport *t = dop_check_transport(L, 1)->transport;
+  dop_transport_down(t, 0, luaL_optstring(L, 2, NULL), luaL_checkstring(L, 3));
   return 0;
 }
 
@@ -317,6 +343,8 @@ void dop_transport_register(lua_State *L) {
                                        {"accepting", transport_accepting},
                                        {"inproc", inproc_connect},
                                        {"kill", transport_kill},
+                                       {"keep", transport_keep},
+                                       {"unreachable", transport_unreachable},
                                        {NULL, NULL}};
   dop_new_type(L, DOP_TRANSPORT_TYPE, transport_meta, transport_methods, transport_getters);
   luaL_setfuncs(L, functions, 0);

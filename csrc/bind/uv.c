@@ -110,7 +110,7 @@ static int loop_pollfd(lua_State *L) {
 static int loop_timeout(lua_State *L) {
   struct dop_loop *loop = check_loop(L);
   uv_update_time(&loop->uv);
-  int ms = uv_backend_timeout(&loop->uv);
+  int ms = loop->api->waiting(loop->host) ? 0 : uv_backend_timeout(&loop->uv);
   if (ms < 0) return 0;
   lua_pushnumber(L, (lua_Number)ms / 1000);
   return 1;
@@ -239,9 +239,11 @@ struct timer {
   uv_timer_t uv;
   struct dop_resource resource;
   struct dop_loop *loop;
-  struct timer_box *box; /* NULL once the userdata is gone */
-  int fn;                /* in the registry: keeps the function; LUA_NOREF once it was called */
-  int anchor;            /* in the registry: keeps the userdata while the timer runs */
+  struct timer_box *box;        /* NULL once the userdata is gone */
+  struct dop_transport *client; /* which learns it when the function fails; may be NULL */
+  int fn;     /* in the registry: keeps the function; LUA_NOREF once it was called */
+  int anchor; /* in the registry: keeps the userdata while the timer runs */
+  int started;
 };
 
 struct timer_box {
@@ -251,6 +253,7 @@ struct timer_box {
 static void on_timer_closed(uv_handle_t *handle) {
   struct timer *t = DOP_CONTAINER(handle, struct timer, uv);
   dop_resource_remove(t->loop, &t->resource);
+  if (t->client) t->loop->api->transport_unref(t->client);
   t->loop->api->free(t);
 }
 
@@ -271,6 +274,8 @@ static void release(lua_State *L, struct timer *t) {
   t->fn = t->anchor = LUA_NOREF;
 }
 
+#define AGAIN 20 /* ms until a timer is tried again for which Lua had no memory */
+
 /* Runs protected, as everything that touches the registry's table. */
 static int call_timer(lua_State *L) {
   struct timer *t = lua_touserdata(L, 1);
@@ -285,37 +290,47 @@ static void on_lua_timer(uv_timer_t *handle) {
   struct timer *t = DOP_CONTAINER(handle, struct timer, uv);
   struct dop_loop *loop = t->loop;
   loop->api->set_time(loop->host, uv_now(&loop->uv));
-  loop->api->call(loop->host, call_timer, t, "a timer");
+  struct dop_transport *client = t->client;
+  if (client) loop->api->transport_ref(client); /* the timer is freed before its function ends */
+  int failed = loop->api->call(loop->host, call_timer, t, "a timer");
+  if (failed && t->fn != LUA_NOREF) { /* it never began */
+    uv_timer_start(handle, on_lua_timer, AGAIN, 0);
+    failed = 0;
+  }
+  if (client) {
+    if (failed) loop->api->down(client, "ENOMEM", "the timer of the next attempt failed");
+    loop->api->transport_unref(client);
+  }
   dop_loop_flush(loop);
 }
 
-/* loop:timer(seconds, fn) -> timer: calls fn once, unless timer:stop() comes before. From a handler
- * the least is a millisecond. */
+/* loop:timer(seconds, fn [, client]) -> timer: calls fn once, unless timer:stop() comes before.
+ * From a handler the least is a millisecond. When fn fails, the client has no socket: it is told
+ * so. */
 static int loop_timer(lua_State *L) {
   struct dop_loop *loop = check_loop(L);
   double seconds = luaL_checknumber(L, 2);
   luaL_checktype(L, 3, LUA_TFUNCTION);
+  struct dop_transport *client = lua_isnoneornil(L, 4) ? NULL : check_core(L, 4, "dop.transport");
   if (!(seconds >= 0 && seconds <= 1e9))
     return luaL_argerror(L, 2, "seconds between 0 and 1e9 expected");
   struct timer_box *box = dop_newuserdata(L, sizeof *box);
   box->timer = NULL;
   luaL_getmetatable(L, TIMER_TYPE);
   lua_setmetatable(L, -2);
-  lua_pushvalue(L, 3);
-  int fn = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pushvalue(L, -1);
-  int anchor = luaL_ref(L, LUA_REGISTRYINDEX);
-  struct timer *t = loop->api->zalloc(sizeof *t);
-  if (!t) {
-    luaL_unref(L, LUA_REGISTRYINDEX, fn);
-    luaL_unref(L, LUA_REGISTRYINDEX, anchor);
-    return luaL_error(L, "no memory for a timer");
-  }
+  struct timer *t = box->timer = loop->api->zalloc(sizeof *t);
+  if (!t) return luaL_error(L, "not enough memory");
   t->loop = loop;
-  t->fn = fn;
-  t->anchor = anchor;
   t->box = box;
-  box->timer = t;
+  t->fn = t->anchor = LUA_NOREF;
+  /* Each may raise; then the timer, which is not started, goes with its userdata. */
+  lua_pushvalue(L, 3);
+  t->fn = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_pushvalue(L, -1);
+  t->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+  t->client = client;
+  if (client) loop->api->transport_ref(client);
+  t->started = 1;
   dop_loop_touch(loop);
   uv_timer_init(&loop->uv, &t->uv);
   dop_resource_add(loop, &t->resource, shut_timer);
@@ -340,7 +355,14 @@ static int timer_stop(lua_State *L) {
 
 static int timer_gc(lua_State *L) {
   struct timer_box *box = luaL_checkudata(L, 1, TIMER_TYPE);
-  if (box->timer) close_timer(box->timer);
+  struct timer *t = box->timer;
+  box->timer = NULL;
+  if (t && !t->started) {
+    release(L, t);
+    t->loop->api->free(t);
+  } else if (t) {
+    close_timer(t);
+  }
   return 0;
 }
 

@@ -34,10 +34,11 @@ struct dop_driver_api {
   void (*host_unref)(struct dop_host *h);
 
   /* Handlers run on L until leave() gets back what enter() returned. `call` calls fn with `ud` as a
-   * light userdata on that state, protected, as part of `what`; it may run handlers. */
+   * light userdata on that state, protected, as part of `what`; it may run handlers. 0, or -1 when
+   * that failed. */
   struct lua_State *(*enter)(struct dop_host *h, struct lua_State *L);
   void (*leave)(struct dop_host *h, struct lua_State *before);
-  void (*call)(struct dop_host *h, int (*fn)(struct lua_State *L), void *ud, const char *what);
+  int (*call)(struct dop_host *h, int (*fn)(struct lua_State *L), void *ud, const char *what);
 
   /* Sets the time in ms and fires the machine's timers. Runs no handler: their events are queued.
    */
@@ -74,6 +75,13 @@ struct dop_driver_api {
 
   /* Whether there is something for turn() to hand out: come back without waiting. */
   int (*waiting)(const struct dop_host *h);
+
+  /* Whether something was put off that somebody waits for: next() says until when. The loop may not
+   * end before. */
+  int (*owing)(const struct dop_host *h);
+
+  /* A client's attempt came to nothing before there was a link: as dop_transport_down(). */
+  void (*down)(struct dop_transport *t, const char *code_name, const char *why);
 
   /* The next link with something for its driver, with a reference; NULL: none. */
   struct dop_link *(*take_dirty)(struct dop_host *h);

@@ -59,7 +59,10 @@ static void connect_node(struct dop_node *n) {
   n->since = t->engine->now;
   t->connects++;
   dop_node_set_status(n, DOP_CONNECTED, NULL);
-  dop_engine_event(t, n, DOP_EVENT_CONNECT, NULL);
+  if (!dop_engine_event(t, n, DOP_EVENT_CONNECT, NULL)) {
+    dop_node_untold(n);
+    return;
+  }
   n->socket->ops->connected(n->socket);
   if (!n->account || dop_lossless_begin(n) == 0) dop_node_pump(n);
 }
@@ -190,8 +193,7 @@ static void client_hears_answer(struct dop_node *n, const struct dop_message *m)
   if (dop_token_is(n->token, m->data, m->len)) {
     dop_token_free(n->remote);
     n->remote = NULL;
-    dop_node_resumed(n);
-    dop_node_pump(n);
+    if (dop_node_resumed(n) == 0) dop_node_pump(n);
   } else if (dop_token_is(n->remote, m->data, m->len)) {
     begin_anew(n);
   } else {

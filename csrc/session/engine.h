@@ -14,23 +14,6 @@ struct dop_node;
 struct dop_socket;
 struct dop_transport;
 
-struct dop_engine {
-  uint64_t now; /* ms; only differences count, it never goes back */
-  struct dop_timers timers;
-  dop_random_fn random;
-  void *random_ctx;
-  struct dop_event *first, **last;  /* events, oldest first */
-  struct dop_socket *dirty, *ready; /* see socket.h */
-  struct dop_bytes spare;           /* an output buffer between two owners, see link.c */
-  struct dop_bytes spare_queue;     /* a queue's block between two owners, see lossless.c */
-  struct dop_deflate_pool *deflate; /* the links', made with the first that compresses; or NULL */
-  void (*free_deflate)(struct dop_deflate_pool *);
-  uint8_t pool[128]; /* randomness for mask keys, nothing else */
-  uint32_t pool_left;
-  unsigned sweep : 1; /* a closed transport may have lost the last thing that kept it */
-  void *app;          /* the binding's */
-};
-
 enum dop_event_type {
   DOP_EVENT_OPEN,         /* a socket is up */
   DOP_EVENT_MESSAGE,      /* never queued: messages are pulled, see dop_socket_ops.next */
@@ -68,6 +51,28 @@ struct dop_event {
   char why[200];              /* a word or a sentence, UTF-8 */
 };
 
+struct dop_engine {
+  uint64_t now; /* ms; only differences count, it never goes back */
+  struct dop_timers timers;
+  dop_random_fn random;
+  void *random_ctx;
+  struct dop_event *first, **last;  /* events, oldest first */
+  struct dop_socket *dirty, *ready; /* see socket.h */
+  struct dop_bytes spare;           /* an output buffer between two owners, see link.c */
+  struct dop_bytes spare_queue;     /* a queue's block between two owners, see lossless.c */
+  struct dop_deflate_pool *deflate; /* the links', made with the first that compresses; or NULL */
+  void (*free_deflate)(struct dop_deflate_pool *);
+  uint8_t pool[128]; /* randomness for mask keys, nothing else */
+  uint32_t pool_left;
+  unsigned sweep : 1; /* a closed transport may have lost the last thing that kept it */
+  struct dop_event *later, **later_last; /* put off, see dop_engine_put_off() */
+  uint64_t later_at;                     /* ms; when they are tried again */
+  struct dop_node *owed;                 /* events that found no memory and may not be lost: */
+  struct dop_transport *owing;           /* whose they are, which says what they are */
+  struct dop_event reserve;              /* one such event, in use while it has a transport */
+  void *app;                             /* the binding's */
+};
+
 void dop_engine_init(struct dop_engine *e, dop_random_fn random, void *ctx);
 
 /* Nobody drives it any more: lets go of the events, and of the sockets on its lists. */
@@ -76,7 +81,9 @@ void dop_engine_dispose(struct dop_engine *e); /* everything that used it is gon
 
 /* Appends an event about `node` (may be NULL) of `t`; fills in type, references and `why` (may be
  * NULL). The caller may fill in the rest before it returns to the driver. NULL without memory: the
- * event is then counted in t->lost_events, the machine's state stays right. */
+ * event is then counted in t->lost_events, the machine's state stays right. Those that somebody
+ * waits for (DRAIN, DISCONNECT, DOWN, OVER, GONE) are never lost: without memory they are owed, and
+ * told a little later, DOWN without its particulars. */
 struct dop_event *dop_engine_event(struct dop_transport *t, struct dop_node *node,
                                    enum dop_event_type type, const char *why);
 
@@ -86,6 +93,9 @@ void dop_event_code(struct dop_event *ev, const char *code_name);
 /* The oldest event, which the caller then frees with dop_event_free(); NULL when there is none. */
 struct dop_event *dop_engine_take(struct dop_engine *e);
 void dop_event_free(struct dop_event *ev);
+
+/* Whoever is told had no memory to hear it: the event, which was taken, comes again in a while. */
+void dop_engine_put_off(struct dop_engine *e, struct dop_event *ev);
 
 /* Fires every timer that is due at `now`, which becomes the engine's time. */
 void dop_engine_advance(struct dop_engine *e, uint64_t now);

@@ -138,13 +138,14 @@ static void enforce_caps(struct dop_transport *t) {
 
 /* --- statuses --- */
 
-void dop_node_set_status(struct dop_node *n, enum dop_status status, const char *why) {
+int dop_node_set_status(struct dop_node *n, enum dop_status status, const char *why) {
   struct dop_event *ev = dop_engine_event(n->transport, n, DOP_EVENT_STATUS, why);
   if (ev) {
     ev->now = status;
     ev->before = n->status;
   }
   n->status = (uint8_t)status;
+  return ev ? 0 : -1;
 }
 
 static void report_close(struct dop_node *n, unsigned code, const char *code_name,
@@ -153,6 +154,14 @@ static void report_close(struct dop_node *n, unsigned code, const char *code_nam
   if (!ev) return;
   ev->code = code;
   dop_event_code(ev, code_name);
+}
+
+void dop_node_hand_back(struct dop_node *n, struct dop_event *ev) {
+  if (n->account) {
+    ev->written = (uint32_t)(n->account->written - n->account->acked);
+    ev->settled = n->account->settled;
+  }
+  dop_queue_move(&n->queue, &ev->unsettled);
 }
 
 void dop_node_end(struct dop_node *n, unsigned code, const char *why) {
@@ -177,16 +186,14 @@ void dop_node_end(struct dop_node *n, unsigned code, const char *why) {
   if (n->token) dop_directory_remove(&t->directory, n);
   if (n->account && t->role == DOP_SERVER) dop_resume_bury(n);
   dop_node_unlist(n); /* while the queue still counts */
-  dop_node_set_status(n, DOP_DISCONNECTED, why);
+  int lost = dop_node_set_status(n, DOP_DISCONNECTED, why);
   if (n->connected || t->role == DOP_CLIENT) {
     struct dop_event *ev = dop_engine_event(t, n, DOP_EVENT_DISCONNECT, why);
-    if (ev && n->account) {
-      ev->written = (uint32_t)(n->account->written - n->account->acked);
-      ev->settled = n->account->settled;
-    }
     t->handed_back += n->queue.count;
-    if (ev) dop_queue_move(&n->queue, &ev->unsettled);
+    if (ev) dop_node_hand_back(n, ev);
     t->disconnects++;
+  } else if (lost) { /* the binding learns from an event that nothing more is told */
+    dop_engine_event(t, n, DOP_EVENT_GONE, NULL);
   }
   dop_claim_dispose(n);
   if (s) s->ops->close(s, code, why);
@@ -218,7 +225,7 @@ static void detach(struct dop_node *n, const char *why) {
   if (was_connected) n->since = t->engine->now;
   if (n->account) dop_timers_disarm(&t->engine->timers, &n->account->timer);
   if (n->status != DOP_RECONNECTING) dop_node_set_status(n, DOP_RECONNECTING, why);
-  if (was_connected) dop_engine_event(t, n, DOP_EVENT_RECONNECTING, why);
+  if (was_connected && !n->untold) dop_engine_event(t, n, DOP_EVENT_RECONNECTING, why);
   if (t->role == DOP_CLIENT) return;
 
   struct dop_node *newcomer = dop_claim_take(n);
@@ -329,14 +336,14 @@ void dop_node_take_socket(struct dop_node *holder, struct dop_node *newcomer) {
 
 void dop_node_adopt(struct dop_node *holder, struct dop_node *newcomer) {
   dop_node_take_socket(holder, newcomer);
-  dop_node_resumed(holder);
+  if (dop_node_resumed(holder)) return;
   if (dop_node_say(holder, holder->token) == 0) dop_node_pump(holder);
 }
 
-void dop_node_resumed(struct dop_node *n) {
+int dop_node_resumed(struct dop_node *n) {
   struct dop_transport *t = n->transport;
   dop_node_set_status(n, DOP_CONNECTED, NULL);
-  if (n->connected) {
+  if (n->connected && !n->untold) {
     struct dop_event *ev = dop_engine_event(t, n, DOP_EVENT_RECONNECT, NULL);
     if (ev) {
       ev->elapsed = t->engine->now - n->since;
@@ -348,11 +355,23 @@ void dop_node_resumed(struct dop_node *n) {
     dop_token_free(n->local);
     n->local = NULL;
     n->connected = 1;
+    n->untold = 0;
     t->connects++;
-    dop_engine_event(t, n, DOP_EVENT_CONNECT, NULL);
+    if (!dop_engine_event(t, n, DOP_EVENT_CONNECT, NULL)) {
+      dop_node_untold(n);
+      return -1;
+    }
   }
   n->since = t->engine->now;
   n->socket->ops->connected(n->socket);
+  return 0;
+}
+
+void dop_node_untold(struct dop_node *n) {
+  if (n->status != DOP_CONNECTED || !n->socket) return;
+  n->untold = 1;
+  n->transport->connects--;
+  dop_node_part(n->socket, 1011, "ENOMEM", "no memory to tell of the session");
 }
 
 /* --- sending --- */

@@ -39,17 +39,23 @@ struct dop_node {
   struct dop_probe *probe;       /* a newcomer claims this session, or did within a second */
   struct dop_question *question; /* a newcomer waits for dop_node_decide() */
   struct dop_node *claims;       /* the CONNECTED node whose session this newcomer claims */
-  struct dop_timer window;       /* a server's resume window */
-  uint64_t since;                /* ms; when it became CONNECTED, or stopped to be */
+  union {
+    struct dop_timer window; /* a server's resume window */
+    char end_why[24];        /* of one that has ended, while its `disconnect` is owed */
+  };
+  struct dop_node *owed_next; /* of those to whom an event is owed, see engine.c */
+  uint64_t since;             /* ms; when it became CONNECTED, or stopped to be */
   uint32_t hash;
   uint32_t refs;
   uint32_t socket_number; /* of the socket it has, or had last */
   uint32_t events;        /* about it, queued */
   uint8_t status;
+  uint8_t owed;           /* which events */
   unsigned full : 1;      /* a send found no room: drain is owed */
   unsigned listed : 1;    /* in a list of the transport, which holds a reference */
   unsigned detached : 1;  /* in the detached list */
   unsigned connected : 1; /* was CONNECTED at some time */
+  unsigned untold : 1;    /* its `connect` is to come with the next socket */
   unsigned asked : 1;     /* a newcomer that presented a session and was told that it is gone */
   int32_t app;            /* the binding's */
 };
@@ -132,6 +138,13 @@ int dop_node_principals(const struct dop_node *newcomer, const struct dop_token 
 /* The application's answer: whether the two are the same. Does nothing when nobody asks any more.
  */
 void dop_node_decide(struct dop_node *newcomer, int same);
+
+/* Gives the event of its end what was not settled. */
+void dop_node_hand_back(struct dop_node *n, struct dop_event *ev);
+
+/* The session's `connect` could not be told: its socket is given up, and with the next one it is
+ * told again. */
+void dop_node_untold(struct dop_node *n);
 
 /* Bytes accepted and not taken by the system. */
 size_t dop_node_queued(const struct dop_node *n);

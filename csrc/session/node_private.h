@@ -6,8 +6,8 @@
 
 #include "session/node.h"
 
-/* Goes to `status` and reports it. */
-void dop_node_set_status(struct dop_node *n, enum dop_status status, const char *why);
+/* Goes to `status` and reports it. 0, or -1 when there was no memory for the report. */
+int dop_node_set_status(struct dop_node *n, enum dop_status status, const char *why);
 
 /* Writes an instruction. 0, or -1: there was no memory and the socket was given up. */
 int dop_node_say_text(struct dop_node *n, const char *text, size_t len);
@@ -57,8 +57,9 @@ void dop_node_unlist(struct dop_node *n);
  * event (protocol, "Reconnection"). */
 void dop_node_adopt(struct dop_node *holder, struct dop_node *newcomer);
 
-/* The node has a socket and is CONNECTED again: reports it. */
-void dop_node_resumed(struct dop_node *n);
+/* The node has a socket and is CONNECTED again: reports it. 0, or -1: it lost that socket over it.
+ */
+int dop_node_resumed(struct dop_node *n);
 
 /* --- claim.c --- */
 

@@ -59,8 +59,7 @@ static void resumed(struct dop_node *n, const struct dop_r1 *r) {
   dop_token_free(n->remote);
   n->remote = NULL;
   tell_all(a);
-  dop_node_resumed(n);
-  if (dop_lossless_begin(n) == 0) dop_node_pump(n);
+  if (dop_node_resumed(n) == 0 && dop_lossless_begin(n) == 0) dop_node_pump(n);
 }
 
 int dop_resume_let_go(struct dop_node *n) {
@@ -173,7 +172,7 @@ static void take_over(struct dop_node *holder, struct dop_node *newcomer, uint64
   dop_node_take_socket(holder, newcomer);
   if (dop_lossless_settle(holder, h)) return; /* it was looked at before */
   tell_all(a);
-  dop_node_resumed(holder);
+  if (dop_node_resumed(holder)) return;
   if (dop_node_say_text(holder, text, dop_r1_write_resumed(text, n, a->received)) == 0 &&
       dop_lossless_begin(holder) == 0)
     dop_node_pump(holder);

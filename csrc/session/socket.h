@@ -63,6 +63,7 @@ struct dop_socket {
   unsigned dirty : 1, ready : 1;
   unsigned pending : 1; /* counted among those that are not CONNECTED yet */
   unsigned paused : 1;
+  unsigned busy : 1;     /* a handler has its message, or its events are told */
   unsigned crammed : 1;  /* its node keeps as much aside as it cares to */
   unsigned lossless : 1; /* dop.r1 was negotiated for it */
 };

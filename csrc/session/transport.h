@@ -69,6 +69,8 @@ struct dop_transport {
   unsigned ask_principal : 1; /* other principals' resumptions too, see DOP_EVENT_PRINCIPAL */
   unsigned ask_http : 1;      /* requests without an upgrade as well, see DOP_EVENT_HTTP */
   unsigned any_origin : 1;    /* a browser may come from any site */
+  uint8_t owed;               /* events, see engine.c */
+  struct dop_transport *owed_next;
   struct dop_deflate_options *compression; /* one block, freed with the transport; NULL: none */
   void *app;                               /* the binding's */
 

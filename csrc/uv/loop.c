@@ -89,6 +89,10 @@ static void on_check(uv_check_t *check) {
 
 static void arm_timer(struct dop_loop *loop) {
   uint64_t at = loop->api->next(loop->host), now = uv_now(&loop->uv);
+  if (loop->api->owing(loop->host))
+    uv_ref((uv_handle_t *)&loop->timer);
+  else
+    uv_unref((uv_handle_t *)&loop->timer);
   if (at == loop->timer_at) return;
   loop->timer_at = at;
   if (at == DOP_TIMERS_NEVER)

@@ -14,11 +14,13 @@ local known = {
 }
 
 -- What the policy works with lies in the transport's values: state = {attempt, timer, waits, ...}. The
--- host is that on which the client was made, whichever is the one of the moment.
+-- host is that on which the client was made, whichever is the one of the moment. Its fields are there from
+-- the beginning: what waits or dials must not end halfway for want of memory. When it cannot even begin,
+-- `down` comes once more, and it begins again.
 local function state_of(client) return core.values(client).state end
 
 local function timer(client, seconds, fn)
-  return core.values(client).host.get():timer(seconds, fn)
+  return core.values(client).host.get():timer(seconds, fn, client)
 end
 
 local dial
@@ -59,7 +61,7 @@ end
 -- The attempt to come, if there is one, is called off.
 local function cancel(state)
   if state.timer then state.timer:stop() end
-  state.timer, state.waits = nil, nil
+  state.timer, state.waits = false, false
 end
 
 -- `held`: for how long the session had the socket that was lost. Only a connection that proved
@@ -78,12 +80,11 @@ local function retry(client, why, code, held, number, retry_after)
     client:give_up("gaveup")
     return
   end
-  state.attempt = state.attempt + 1
-  state.waits = true
   state.timer = timer(client, seconds, function()
-    state.timer, state.waits = nil, nil
+    state.timer, state.waits = false, false
     if not client.closed then dial(client) end
   end)
+  state.attempt, state.waits = state.attempt + 1, true
 end
 
 function dial(client)
@@ -95,12 +96,8 @@ function dial(client)
   else
     ok, why, code = host.get():dial(client, where)
   end
-  if ok then return end
-  -- Not at once: the policy is not to be called before dop.connect has returned.
-  state.timer = timer(client, 0, function()
-    state.timer = nil
-    retry(client, why, code, 0)
-  end)
+  -- Told with the next events: the policy is not to be called before dop.connect has returned.
+  if not ok then core.unreachable(client, code, why) end
 end
 
 -- Header lines of the application for the upgrade. Raises for what would split the head.
@@ -108,6 +105,27 @@ local function lines(given)
   local ok, list = pcall(headers.lines, given or {}, headers.REQUEST, 'dop.connect: option "headers"')
   if not ok then error(list, 3) end
   return list
+end
+
+local function begin(client, given, parsed, more, secure)
+  parsed.headers, parsed.tls = more, secure or nil
+  local default = backoff()
+  local values = core.values(client)
+  values.url = given.url
+  values.state = {
+    where = parsed,
+    attempt = 0,
+    default = default,
+    retry = given.retry or default,
+    stable = given.stable or 5,
+    timer = false,
+    waits = false,
+  }
+  values.cancel = function() cancel(values.state) end
+  values[core.over] = { values.cancel }
+  values[core.down] = { function(_, ...) retry(client, ...) end }
+  dial(client)
+  core.keep(client) -- last: until here whatever fails leaves garbage
 end
 
 --- Connects, and keeps the session over any number of sockets. Never blocks: client.node is there at
@@ -123,22 +141,7 @@ local function connect(given)
   local client, parsed
   client, parsed, code = options.transport("client", given)
   if not client then return nil, parsed, code end
-  parsed.headers, parsed.tls = more, secure or nil
-  local default = backoff()
-  local values = core.values(client)
-  values.url = given.url
-  values.state = {
-    where = parsed,
-    attempt = 0,
-    default = default,
-    retry = given.retry or default,
-    stable = given.stable or 5,
-  }
-  values.cancel = function() cancel(values.state) end
-  values[core.over] = { values.cancel }
-  values[core.down] = { function(_, ...) retry(client, ...) end }
-  dial(client)
-  return client
+  return options.finish(client, begin, given, parsed, more, secure)
 end
 
 --- Sends on the client's node, whichever that is now; see node:send().

@@ -25,10 +25,10 @@ end
 
 --- A timer for fn at that time; `owner` is the caller's own.
 function clock:add(at, fn, owner)
-  self.number = self.number + 1
-  self.count = self.count + 1
-  local new = setmetatable({ at = at, fn = fn, owner = owner, number = self.number }, timer)
-  local i = self.count
+  local i = self.count + 1
+  local new = setmetatable({ at = at, fn = fn, owner = owner, number = self.number + 1 }, timer)
+  self[i] = new -- without memory for it nothing has changed yet
+  self.number, self.count = self.number + 1, i
   while i > 1 and before(new, self[(i - i % 2) / 2]) do
     local up = (i - i % 2) / 2
     self[i] = self[up]

@@ -36,22 +36,46 @@ function options.check(given, known, where)
   if not given.url then error(("%s: option \"url\" is missing"):format(where), 3) end
 end
 
---- A transport of that role with its URL and the handlers of options.on. nil, message, code for a
--- URL that is none.
+-- What Lua, the core and libuv say alike.
+local function is_memory(message)
+  return type(message) == "string" and message:find("not enough memory", 1, true) ~= nil
+end
+
+--- Calls fn(transport, ...), which returns nothing, or true, message, code where it fails. Returns the
+-- transport, or nil, message, code, also when there is not enough memory; the transport is closed then.
+function options.finish(transport, fn, ...)
+  local ok, failed, why, code = pcall(fn, transport, ...)
+  if ok and not failed then return transport end
+  transport:close()
+  if ok then return nil, why, code end
+  if is_memory(failed) then return nil, failed, "ENOMEM" end
+  error(failed, 0)
+end
+
+local function furnish(transport, given, host)
+  core.values(transport).host = host -- which is there as long as one of its transports
+  if host.made then host.made(transport, given.url) end
+  for event, fn in pairs(given.on or {}) do emitter.on(transport, event, fn) end
+end
+
+--- A transport of that role with its URL and the handlers of options.on, for the caller to finish. nil,
+-- message, code for a URL that is none.
 function options.transport(role, given)
   local parsed, why, code = url.parse(given.url)
   if not parsed then return nil, why, code end
   -- What is wrong must raise before there is a transport: an open one keeps itself.
   for event, fn in pairs(given.on or {}) do emitter.check(event, fn, 4) end
-  local passed = { lossless = given.lossless ~= false, compression = given.compression }
+  local passed = { lossless = given.lossless ~= false, compression = given.compression, unkept = true }
   for name in pairs(limits) do passed[name] = given[name] end
   local host = loop.host()
+  local ok, engine = pcall(host.engine)
+  if not ok then return nil, engine, "ENOMEM" end -- nothing else can be wrong with it
   local transport
-  transport, why, code = core.transport(host.engine(), role, passed)
+  transport, why, code = core.transport(engine, role, passed)
   if not transport then return nil, why, code end
-  core.values(transport).host = host -- which is there as long as one of its transports
-  if host.made then host.made(transport, given.url) end
-  for event, fn in pairs(given.on or {}) do emitter.on(transport, event, fn) end
+  local made
+  made, why, code = options.finish(transport, furnish, given, host)
+  if not made then return nil, why, code end
   return transport, parsed
 end
 

@@ -55,28 +55,42 @@ local function configure(server, given)
   core.configure(server, authorize, origins ~= nil, given.same_principal, http)
 end
 
--- Takes the place where clients come in. Returns the URL to reach it, or nil, message, code.
+-- Takes the place where clients come in. `unbind` is there before the place is taken: what fails behind it
+-- must leave the place free.
 local function bind(server, parsed, mode, secure)
   local values, host = core.values(server), loop.host()
   if parsed.scheme == "local" then
-    local ok, why, code = inproc.bind(host, parsed.name, server)
-    if not ok then return nil, why, code end
-    host.get():hold()
+    local driver, held = host.get(), false
     values.unbind = function()
+      if not held then return end
       inproc.unbind(host, parsed.name)
-      host.get():release()
+      driver:release()
     end
-    return url.listening(parsed)
+    local ok, why, code = inproc.bind(host, parsed.name, server)
+    if not ok then return true, why, code end
+    driver:hold()
+    held = true
+    values.url = url.listening(parsed)
+    return
   end
-  local listener, port, code = host.get():listen(server, {
+  local listener, port, code
+  values.unbind = function()
+    if listener then listener:close() end
+  end
+  listener, port, code = host.get():listen(server, {
     host = parsed.host, port = parsed.port, socket = parsed.socket, mode = mode, tls = secure or nil,
   })
-  if not listener then
-    return nil, ("%s (%s)"):format(port, parsed.socket or parsed.authority), code
-  end
-  values.unbind = function() listener:close() end
+  if not listener then return true, ("%s (%s)"):format(port, parsed.socket or parsed.authority), code end
   values.listener = secure and listener
-  return url.listening(parsed, port)
+  values.url = url.listening(parsed, port)
+end
+
+local function begin(server, given, parsed, secure)
+  configure(server, given)
+  local failed, why, code = bind(server, parsed, given.mode, secure)
+  if failed then return true, why, code end
+  core.values(server).tls = given.tls
+  core.keep(server) -- last: until here whatever fails leaves garbage
 end
 
 --- Listens. Resolves and binds before it returns. Returns the server, or nil, message, code.
@@ -96,16 +110,7 @@ local function listen(given)
   local server, parsed
   server, parsed, code = options.transport("server", given)
   if not server then return nil, parsed, code end
-  configure(server, given)
-  local where
-  where, why, code = bind(server, parsed, given.mode, secure)
-  if not where then
-    server:end_sessions()
-    return nil, why, code
-  end
-  local values = core.values(server)
-  values.url, values.tls, values.host = where, given.tls, loop.host()
-  return server
+  return options.finish(server, begin, given, parsed, secure)
 end
 
 --- New connections of a wss server use these options from now on (without any: the ones that it has, their

@@ -252,13 +252,15 @@ function World:run(seconds, fn)
   end
   local host = self.host
   if loop.host().running then error("a world runs already: world:run was called inside of one", 2) end
+  local function life()
+    if fn then fn(self) end
+    if not host.stopped then host:drive(seconds) end
+  end
+  -- From here to the swap back nothing asks for memory but what the call protects.
   local before = loop.swap(host)
   host.running, host.stopped = true, false
   -- Through C: no coroutine may yield out of here and leave the world in the place of the real host.
-  local ok, err = pcall(core.call, function()
-    if fn then fn(self) end
-    if not host.stopped then host:drive(seconds) end
-  end)
+  local ok, err = pcall(core.call, life)
   host.running = false
   loop.swap(before)
   if not ok then error(err, 0) end

@@ -221,7 +221,7 @@ fault(6, "kept-for-the-whole-window", node, [[n->connected ? t->limits.resume_wi
   [[t->limits.resume_window;]])
 fault(6, "client-forgets-the-half", node, [[s->lossless && status == DOP_PRECONNECTED && !n->token;]], [[0;]])
 fault(6, "refused-half-leaves-record", dialogue, [[  if (n->token && !n->connected && !client) {]], [[  if (0) {]])
-fault(6, "confirmed-without-connect", node, [[  if (n->connected) {
+fault(6, "confirmed-without-connect", node, [[  if (n->connected && !n->untold) {
     struct dop_event]], [[  if (n->account || n->connected) {
     struct dop_event]])
 fault(6, "no-tombstone-for-half", node, [[  if (n->account && t->role == DOP_SERVER) dop_resume_bury(n);]],
@@ -301,9 +301,9 @@ fault(9, "end-by-application-ignored", resume, [[  if (r->by_application) {]], [
 fault(9, "end-by-application-not-told", resume, [[n->principal, a->received, a->ended);]],
   [[n->principal, a->received, 0);]])
 fault(9, "this-socket's-is-written", node, [[(uint32_t)(n->account->written - n->account->acked);
-      ev->settled]], [[(uint32_t)(n->account->next - n->account->acked);
-      ev->settled]])
-fault(9, "all-undelivered", node, [[      ev->settled = n->account->settled;]], [[      ev->settled = 1;]])
+    ev->settled]], [[(uint32_t)(n->account->next - n->account->acked);
+    ev->settled]])
+fault(9, "all-undelivered", node, [[    ev->settled = n->account->settled;]], [[    ev->settled = 1;]])
 
 -- 10. Liveness and pausing.
 fault(10, "ping-waits-too-long", link, [[    arm(l, lim->ping_timeout);]], [[    arm(l, lim->ping_interval);]])

@@ -198,6 +198,93 @@ describe("a client", function()
   end)
 end)
 
+-- What fails in turn here is one request each; `make failmalloc` does it everywhere.
+describe("without memory", function()
+  it("a client that lost its socket dials again all the same", function()
+    for n = 1, 40 do
+      local w = wire.new()
+      local told = 0
+      core.values(w.client)[core.down] = { function() told = told + 1 end }
+      local p = w:connected_client()
+      core.allocations(function()
+        p.link:lost()
+        w:turn()
+      end, n)
+      w:wait(1)
+      assert.equal(1, told, n)
+    end
+  end)
+
+  it("the end of a session is told all the same, with what comes back", function()
+    for n = 1, 20 do
+      local w = wire.new()
+      local node = w.client.node
+      node:send "kept"
+      core.allocations(function()
+        node:disconnect()
+        w:turn()
+      end, n)
+      w:turn()
+      assert.equal(1, w:count("client", "disconnect"), n)
+      local entry = w:last("client", "disconnect")
+      assert.same({ "local", { { message = "kept", kind = "text", fate = "unsent" } } }, { entry[1], entry[2] })
+    end
+  end)
+
+  it("a newcomer that gave its socket to a session is not kept", function()
+    local before = real.registry_count()
+    for n = 1, 40 do
+      local w = wire.new { server = { lossless = true } }
+      local p, token = w:connected_server()
+      p:lose()
+      local q = w:to_server()
+      core.allocations(function() pcall(q.give, q, token) end, n)
+      wire.close()
+      w:wait(20) -- for its sockets, which nobody carries any further
+    end
+    assert.equal(before, real.registry_count())
+  end)
+
+  it("dop.connect to local: returns, whether somebody listens or not", function()
+    real.listen { url = "local:tight" }
+    for n = 1, 20 do
+      for _, url in ipairs { "local:tight", "local:nobody" } do
+        local client, why, code
+        core.allocations(function()
+          client, why, code = dop.connect { url = url, retry = function() return 0.001 end }
+        end, n)
+        if not client then assert.same({ "string", "ENOMEM" }, { type(why), code }) end
+        if client and url == "local:tight" then
+          real.wait("the session", function() return client.node.status == "CONNECTED" end)
+        end
+        if client then client:close() end
+      end
+    end
+  end)
+end)
+
+describe("engine:turn()", function()
+  it("inside a handler leaves the handler's message undelivered until it returns", function()
+    local engine = core.engine()
+    local server = core.transport(engine, "server", { lossless = true })
+    local client = core.transport(engine, "client", { lossless = true, queue_messages = 1 }) -- each is acknowledged
+    core.inproc(client, server, "here")
+    for _ = 1, 10 do engine:turn() end
+    local inside
+    server:on("message", function(node)
+      node:resume()
+      for _ = 1, 3 do engine:turn() end
+      inside = client.node.unacked
+    end)
+    assert(client.node:send "only once")
+    for _ = 1, 10 do engine:turn() end
+    assert.same({ 1, 0 }, { inside, client.node.unacked })
+    client:end_sessions()
+    server:end_sessions()
+    for _ = 1, 10 do engine:turn() end
+  end)
+end)
+
 describe("a unix socket's path that is too long", function()
   it("is refused, not cut: a shorter name is somebody else's", function()
     local path = "/tmp/" .. ("d"):rep(107 - 5)
