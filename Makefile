@@ -106,6 +106,22 @@ $(SIM): $(call objects,$(SIM_C))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lz
 
+# The core, its driver and a Lua whose memory fails, in one program.
+FAIL = $(BUILD)/failmalloc
+FAIL_LIB = $(if $(filter luajit,$(THE_LUA)),luajit-5.1,$(THE_LUA))
+.PHONY: failmalloc
+failmalloc: need-build ## every allocation fails in turn, once and for good; FAILMALLOC_STEP=n: each n-th; SCENES=...
+	$(call each,failmalloc-one)
+
+.PHONY: failmalloc-one
+failmalloc-one:
+	@$(MAKE) --no-print-directory -s $(FAIL) LUA=$(THE_LUA)
+	@$(THE_LUA) spec/failmalloc/all.lua $(THE_LUA) $(FAIL) $(SCENES)
+
+$(FAIL): spec/failmalloc/main.c $(call objects,$(CORE_C) $(UV_C))
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) -MF $@.d $(LDFLAGS) -o $@ $^ -l$(FAIL_LIB) -luv -lssl -lcrypto -lz -lm
+
 .PHONY: proof
 proof: ## everything that takes long, as a report: 10^7 schedules, mutants, long networks
 	@.ci/proof
@@ -156,9 +172,9 @@ $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%): %: %.o $(call objects,$(FUZZ_C) $(FUZZ_MAIN))
 .PHONY: lint
 lint: need-build+lint ## luacheck, clang-format, warnings of gcc and clang, direction of includes
 	@luacheck -q lua spec examples bench
-	@clang-format --dry-run -Werror csrc/*/*.[ch] bench/*.[ch] bench/*/*.[ch] spec/support/*.c
+	@clang-format --dry-run -Werror csrc/*/*.[ch] bench/*.[ch] bench/*/*.[ch] spec/support/*.c spec/failmalloc/*.c
 	@.ci/includes
-	@for cc in gcc clang; do for lua in lua5.4 luajit-2.1; do for file in csrc/*/*.c; do \
+	@for cc in gcc clang; do for lua in lua5.4 luajit-2.1; do for file in csrc/*/*.c spec/failmalloc/*.c; do \
 	  $$cc -std=gnu11 $(WARN) -O1 -Icsrc -I/usr/include/$$lua -fsyntax-only $$file || exit 1; \
 	done; done; done
 	@for cc in gcc clang; do for file in bench/*.c bench/*/*.c spec/support/*.c; do \
@@ -218,4 +234,4 @@ clean: ## remove everything that was built
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { gsub(/[$$][$$]/, "$$"); printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { gsub(/[$$][$$]/, "$$"); printf "  make %-10s %s\n", $$1, $$2 }' Makefile
