@@ -198,13 +198,13 @@ build/bench/%: $(wildcard bench/*.h)
 
 # ABUSE=brief asserts what is no speed, within a minute; ABUSE_FLAGS="--scene pings" plays one scene.
 .PHONY: abuse
-abuse: need-build+bench ## what attacks cost a healthy client and the server's memory; ABUSE=brief: no speed is judged
+abuse: need-build+bench+test ## what attacks cost a healthy client and the server's memory; ABUSE=brief: no speed is judged
 	@$(MAKE) --no-print-directory -s modules build/bench/abuse LUA=$(THE_LUA)
 	@$(WITH) build/bench/abuse $(if $(filter brief,$(ABUSE)),--brief) $(ABUSE_FLAGS) $(THE_LUA) bench/abuse/server.lua
 
 build/bench/abuse: $(wildcard bench/abuse/*.c) bench/gauge.c bench/account.c $(wildcard bench/*.h bench/abuse/*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $(filter %.c,$^)
+	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $(filter %.c,$^) -lssl -lcrypto -lz
 
 .PHONY: env
 env: need-build ## print the paths: eval "$$(make -s env)", or make -s env LUA=luajit

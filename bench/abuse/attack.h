@@ -47,6 +47,8 @@ struct scene {
   bool (*act)(struct attacker *a);
   /* How the server refuses it: one of the two is not 0, unless nothing is forbidden. */
   unsigned status, code;
+  bool refused; /* without a word that the attacker could read: the server counts alone */
+  bool tls;     /* on the port that speaks TLS */
   size_t holds; /* bytes that a server's limits let one such socket hold */
 };
 

@@ -1,13 +1,18 @@
 /* What the attackers do; see attack.h. */
 #define _GNU_SOURCE 1
+#include <openssl/ssl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "attack.h"
 #include "wire.h"
 
 enum { BLOCK = 16384, KIB = 1024, MIB = 1024 * 1024 };
 
+static const char packed_session[] =
+    "Sec-WebSocket-Protocol: dop\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
 static const char session[] = "Sec-WebSocket-Protocol: dop\r\n\r\n";
 
 /* What a socket costs at most, by the limits that the server runs with (docs/api.md): the link, its
@@ -18,6 +23,8 @@ enum {
   HEAD = BARE + 2 * 8192 + 8192 / 2,
   EARLY = BARE + 8192 + 2 * KIB,
   MESSAGE = BARE + 3 * MIB / 2,
+  PACKED = MESSAGE + 512 * KIB, /* both windows and their hash tables, by zlib's zconf.h */
+  SECURE = HEAD + 64 * KIB,     /* OpenSSL's objects and buffers during a handshake */
   QUEUE = BARE + 3 * MIB / 2 + 64 * KIB + 64 * KIB,
 };
 
@@ -147,6 +154,47 @@ static bool drip(struct attacker *a) {
   return true;
 }
 
+/* 8 MiB of zeroes in 8 KiB, again and again. */
+static bool bomb(struct attacker *a) {
+  static uint8_t frame[BLOCK];
+  static size_t len;
+  if (!len) {
+    uint8_t packed[BLOCK / 2 + KIB], *zeroes = calloc(8, MIB);
+    z_stream z = {.next_in = zeroes, .avail_in = 8 * MIB, .next_out = packed};
+    z.avail_out = sizeof packed;
+    if (!zeroes || deflateInit2(&z, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY) != Z_OK ||
+        deflate(&z, Z_SYNC_FLUSH) != Z_OK || z.avail_in)
+      abort();
+    len = wire_frame(frame, FIN | RSV1 | OP_TEXT, packed, sizeof packed - z.avail_out - 4);
+    deflateEnd(&z);
+    free(zeroes);
+  }
+  attack_pour(a, frame, len);
+  return true;
+}
+
+/* A whole ClientHello, and the end: the server has used its key for nothing. */
+static bool hello(struct attacker *a) {
+  static uint8_t bytes[BLOCK];
+  static int len;
+  if (!len) {
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = context ? SSL_new(context) : NULL;
+    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+    if (!ssl || !in || !out) abort();
+    SSL_set_bio(ssl, in, out);
+    SSL_connect(ssl);
+    len = BIO_read(out, bytes, sizeof bytes);
+    if (len <= 0) abort();
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+  }
+  if (a->at) return false;
+  a->at = 1;
+  attack_say(a, bytes, (size_t)len);
+  return true;
+}
+
 const struct scene scenes[] = {
     {.name = "slowloris",
      .what = "2,000 requests, a byte each half second",
@@ -258,5 +306,37 @@ const struct scene scenes[] = {
      .deaf = true,
      .act = large_messages,
      .holds = QUEUE},
+    {.name = "bombs",
+     .what = "16 sessions, messages of 8 KiB that hold 8 MiB",
+     .sockets = 16,
+     .opens = 500,
+     .request = packed_session,
+     .session = true,
+     .act = bomb,
+     .code = 1009,
+     .holds = PACKED},
+    {.name = "tls half-open",
+     .what = "2,000 TCP connections that say nothing to a port of TLS",
+     .sockets = 2000,
+     .opens = 4000,
+     .refused = true,
+     .tls = true,
+     .holds = SECURE},
+    {.name = "tls hellos",
+     .what = "a ClientHello and the end, 1,500 a second",
+     .sockets = 64,
+     .opens = 1500,
+     .every = 0.02,
+     .act = hello,
+     .tls = true,
+     .holds = SECURE},
+    {.name = "tls garbage",
+     .what = "random bytes to a port of TLS, 64 sockets at once, 2,000 a second",
+     .sockets = 64,
+     .opens = 2000,
+     .act = garbage,
+     .refused = true,
+     .tls = true,
+     .holds = SECURE},
 };
 const size_t scene_count = sizeof scenes / sizeof *scenes;

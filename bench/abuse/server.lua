@@ -5,21 +5,46 @@ local dop = require "dop"
 
 local closed = {}
 
-local server = assert(dop.listen {
-  url = "ws://127.0.0.1:0/dop",
-  handshake_timeout = 2,
-  close_timeout = 1,
-  max_detached_bytes = 32 * 1024 * 1024,
-})
+-- A certificate for as long as this runs; clients of an attack check none.
+local function identity()
+  local name = os.tmpname()
+  local key, cert = name .. ".key", name .. ".pem"
+  local made = os.execute(("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost " ..
+    "-keyout %s -out %s 2>%s"):format(key, cert, name))
+  assert(made == true or made == 0, "openssl made no certificate")
+  return { key = key, cert = cert }, function() for _, file in ipairs { name, key, cert } do os.remove(file) end end
+end
 
-server:on("close", function(_, code)
-  local name = "closed" .. tostring(code)
-  closed[name] = (closed[name] or 0) + 1
-end)
+local function listen(url, tls)
+  local server = assert(dop.listen {
+    url = url,
+    tls = tls,
+    compression = true,
+    handshake_timeout = 2,
+    close_timeout = 1,
+    max_detached_bytes = 32 * 1024 * 1024,
+  })
+  server:on("close", function(_, code)
+    local name = "closed" .. tostring(code)
+    closed[name] = (closed[name] or 0) + 1
+  end)
+  return server
+end
+
+local server = listen "ws://127.0.0.1:0/dop"
+local secure
+if arg[1] == "tls" then
+  local tls, remove = identity()
+  secure = listen("wss://127.0.0.1:0/dop", tls)
+  remove()
+end
 
 local function report()
-  local parts = {}
-  for name, value in pairs(server:stats()) do parts[#parts + 1] = name .. "=" .. tostring(value) end
+  local sums, parts = {}, {}
+  for _, transport in pairs { server, secure } do
+    for name, value in pairs(transport:stats()) do sums[name] = (sums[name] or 0) + value end
+  end
+  for name, value in pairs(sums) do parts[#parts + 1] = name .. "=" .. tostring(value) end
   for name, value in pairs(closed) do parts[#parts + 1] = name .. "=" .. value end
   return "?" .. table.concat(parts, " ") .. " "
 end
@@ -32,6 +57,6 @@ server:on("message", function(node, message, kind)
   end
 end)
 
-print("listening on " .. server.url)
+print("listening on " .. server.url .. (secure and " " .. secure.url or ""))
 io.stdout:flush()
 dop.run()

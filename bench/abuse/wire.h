@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum { WIRE_HEAD = 14, WIRE_REQUEST = 512, WIRE_HALF = 22 };
-enum { OP_MORE = 0, OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10, FIN = 0x80 };
+enum { OP_MORE = 0, OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10, RSV1 = 0x40, FIN = 0x80 };
 
 /* A socket that connects to 127.0.0.1, without blocking; -1 with errno. */
 int wire_connect(int port);

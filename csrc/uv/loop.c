@@ -74,7 +74,7 @@ static void share_round(struct dop_loop *loop) {
   unsigned most = loop->greedy ? DOP_LOOP_ROUND / loop->greedy : DOP_LOOP_BUFFER;
   if (most > DOP_LOOP_BUFFER) most = DOP_LOOP_BUFFER;
   loop->share = most < DOP_LOOP_LEAST ? DOP_LOOP_LEAST : most;
-  loop->greedy = 0;
+  loop->greedy = loop->handshakes = 0;
   loop->fed = NULL;
   loop->round++;
 }

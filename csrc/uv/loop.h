@@ -47,8 +47,9 @@ struct dop_loop {
   const void *fed; /* the stream that was read last in this round */
   struct dop_later *later;
   uint32_t round;
-  unsigned share;  /* bytes of one read in this round */
-  unsigned greedy; /* reads of this round that took all of it */
+  unsigned share;      /* bytes of one read in this round */
+  unsigned handshakes; /* steps of TLS handshakes in this round */
+  unsigned greedy;     /* reads of this round that took all of it */
   uint64_t timer_at;
   pid_t pid; /* of the process that made it */
   unsigned holds;

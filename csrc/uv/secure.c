@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Steps of handshakes in a round. One may take a millisecond, which is a hundred messages of
+ * others. */
+#define ROUND_HANDSHAKES 2
+
 #define QUEUED_MAX 262144 /* what a peer may make us say that does not read: alerts, handshakes */
 
 struct sending {
@@ -138,8 +142,19 @@ static void answer_in_plain(struct dop_stream *s) {
   s->loop->api->refuse(s->link, 400, NULL, "This port speaks TLS: the URL begins with wss:.\n");
 }
 
+/* Where the handshake stands; a private key is used on the way from one place to the next. */
+static int progress(const struct dop_stream *s) {
+  if (!s->tls || s->tls->ready) return -1;
+  return s->tls->ssl ? (int)SSL_get_state(s->tls->ssl) : TLS_ST_BEFORE;
+}
+
+int dop_secure_waits(const struct dop_stream *s) {
+  return s->tls && !s->tls->ready && s->loop->handshakes >= ROUND_HANDSHAKES;
+}
+
 void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
   const struct dop_driver_api *api = s->loop->api;
+  int before = progress(s);
   struct dop_tls_shared *shared = s->loop->tls;
   enum dop_tls_step step;
   shared->in = data;
@@ -156,6 +171,7 @@ void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
     }
   } while (step == DOP_TLS_MORE && !s->link->dead);
   shared->in_len = 0;
+  if (progress(s) != before) s->loop->handshakes++;
   if (step == DOP_TLS_FAILED)
     fail(s);
   else if (step == DOP_TLS_HTTP)

@@ -17,6 +17,9 @@ int dop_secure_stream(struct dop_stream *s, struct dop_tls_context *c);
 /* The connection is there: a client speaks first. */
 void dop_secure_begin(struct dop_stream *s);
 
+/* Whether it has to wait with the next step of its handshake: a round has room for so many only. */
+int dop_secure_waits(const struct dop_stream *s);
+
 /* n bytes came: decrypts them and feeds the link. May run handlers. */
 void dop_secure_feed(struct dop_stream *s, char *data, size_t n);
 

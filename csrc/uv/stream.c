@@ -34,7 +34,7 @@ static void lost(struct dop_stream *s, int err) {
  * more, and comes back in the next round. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   struct dop_stream *s = stream_of((uv_stream_t *)handle);
-  int waits = s->loop->fed == s || s->link->socket.ready;
+  int waits = s->loop->fed == s || s->link->socket.ready || dop_secure_waits(s);
   (void)suggested;
   *buf = uv_buf_init(s->loop->buffer, waits ? 0 : s->loop->share);
 }
