@@ -9,6 +9,7 @@
 #define EARLY_MAX   1024   /* bytes of a message before CONNECTED */
 #define SPARE_MAX   131072 /* a larger block goes back to the system */
 #define TURN_FRAMES 256    /* that are no message, before others have their turn */
+#define FRAME_BYTES 128    /* of a message that grows weigh as much as a frame */
 
 static struct dop_link *as_link(struct dop_socket *s) {
   return (struct dop_link *)s;
@@ -246,6 +247,12 @@ static void link_connected(struct dop_socket *s) {
 
 /* --- bytes in --- */
 
+/* What was parsed of the bytes in `in` goes. */
+static void use_up(struct dop_link *l) {
+  dop_bytes_consume(&l->in, l->in.len - l->input_len);
+  l->input = NULL;
+}
+
 /* Seconds of 1024 ms do to count by, and need no time of their own to be kept. */
 static int same_second(uint64_t a, uint64_t b) {
   return a >> 10 == b >> 10;
@@ -253,6 +260,7 @@ static int same_second(uint64_t a, uint64_t b) {
 
 void dop_link_feed(struct dop_link *l, char *data, size_t n) {
   if (!same_second(l->heard_at, engine(l)->now)) l->idle = 0;
+  if (l->input) use_up(l);
   l->heard_at = engine(l)->now;
   l->pinged = 0;
   if (l->in.len == 0) {
@@ -279,10 +287,13 @@ void dop_link_settle(struct dop_link *l) {
   int failed = 0;
   if (!l->input) return;
   if (l->state == DOP_LINK_DEAD) l->input_len = 0;
+  /* The next turn goes on where this one ended: to move the rest each time costs more than a turn.
+   */
+  if (!l->borrowed && l->socket.ready && l->input_len) return;
   if (l->borrowed)
     failed = l->input_len && dop_bytes_append(&l->in, l->input, l->input_len);
   else
-    dop_bytes_consume(&l->in, l->in.len - l->input_len);
+    use_up(l);
   if (l->in.len == 0) dop_bytes_dispose(&l->in);
   l->input = NULL;
   l->input_len = 0;
@@ -350,7 +361,9 @@ static DOP_SELDOM void count_inflated(struct dop_link *l, size_t len) {
   l->ws.packed = 0;
 }
 
-static int next_frame(struct dop_link *l, struct dop_message *m) {
+/* Adds to *work what it cost beside a frame: growth of a message that was gathered, or inflated. */
+static int next_frame(struct dop_link *l, struct dop_message *m, unsigned *work) {
+  uint32_t before = l->ws.assembly.len;
   const struct dop_node *n = l->socket.node;
   /* What crosses our close frame is of no use, but may be as long as it was allowed to be. */
   int early = l->state == DOP_LINK_OPEN && (!n || n->status != DOP_CONNECTED);
@@ -376,6 +389,7 @@ static int next_frame(struct dop_link *l, struct dop_message *m) {
     l->idle = 0;
     return dop_node_hear(&l->socket, m);
   case DOP_WS_PART:
+    if (l->ws.assembly.len > before) *work += (l->ws.assembly.len - before) / FRAME_BYTES;
     if (item.len == 0) too_idle(l);
     return 0;
   case DOP_WS_PING:
@@ -401,7 +415,7 @@ static int link_next(struct dop_socket *s, struct dop_message *m) {
   /* What the last step did to the session is told before the next one is taken. */
   while (l->input && !dop_socket_stopped(s) && !engine(l)->first) {
     int found;
-    if (l->shares && frames++ == TURN_FRAMES) {
+    if (l->shares && frames++ >= TURN_FRAMES) {
       dop_socket_mark_ready(s);
       return 0;
     }
@@ -411,7 +425,7 @@ static int link_next(struct dop_socket *s, struct dop_message *m) {
       break;
     case DOP_LINK_OPEN:
     case DOP_LINK_CLOSING:
-      found = next_frame(l, m);
+      found = next_frame(l, m, &frames);
       if (found) return found > 0;
       break;
     case DOP_LINK_ASKED:

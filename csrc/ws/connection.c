@@ -311,19 +311,32 @@ static int take_plain(struct dop_ws *ws, const char *in, size_t n, struct dop_ws
   return 0;
 }
 
+/* How much of a compressed payload is looked at before others have their turn: a byte may hold a
+ * thousand, and does so where the bytes before it held many. */
+static size_t piece(const struct dop_ws *ws, size_t n) {
+  uint64_t came = ws->deflate->came;
+  size_t most = came >= 32 && ws->assembly.len / came < 64 ? 128 : 32;
+
+  return n < most ? n : most;
+}
+
 /* Gathers what there is of the current frame's payload. Returns how many bytes are used. */
 static size_t gather(struct dop_ws *ws, char *in, size_t len, size_t max_message,
                      struct dop_ws_item *item) {
   size_t n = len < ws->missing ? len : (size_t)ws->missing;
   int right;
 
+  if (ws->packed) n = piece(ws, n);
   if (ws->server) dop_ws_mask(in, n, ws->mask, ws->phase);
   right = ws->packed ? n == 0 || inflate_into(ws, in, n, max_message, item)
                      : take_plain(ws, in, n, item);
   if (!right) return n;
   ws->phase = (uint32_t)((ws->phase + n) & 3);
   ws->missing -= n;
-  if (ws->missing != 0) return n;
+  if (ws->missing != 0) {
+    if (n < len) give(item, DOP_WS_PART, NULL, n);
+    return n;
+  }
   ws->in_frame = 0;
   if (!ws->final) {
     ws->in_message = 1;

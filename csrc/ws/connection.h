@@ -32,7 +32,8 @@ struct dop_ws {
 
 enum dop_ws_type {
   DOP_WS_MORE, /* nothing whole: come back with what is left and more bytes behind it */
-  DOP_WS_PART, /* a fragment was used up, its message goes on; len: its bytes just gathered */
+  DOP_WS_PART, /* a fragment was used up, or a piece of it that may have cost a while, and its
+                  message goes on: come back at will; len: the bytes that were used */
   DOP_WS_TEXT,
   DOP_WS_BINARY,
   DOP_WS_PING,
