@@ -169,6 +169,13 @@ fuzz-programs: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
 $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%): %: %.o $(call objects,$(FUZZ_C) $(FUZZ_MAIN))
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lz
 
+# LuaJIT's machine code is not for memcheck to read; AddressSanitizer looks at it under LuaJIT, too.
+VALGRIND_SPECS ?= spec/lua/smoke_spec.lua spec/session/queue_spec.lua
+.PHONY: valgrind
+valgrind: need-build+test+valgrind ## specs of the core under valgrind's memcheck, Lua 5.4: VALGRIND_SPECS
+	@$(MAKE) --no-print-directory -s modules LUA=lua5.4 KIND=-valgrind CFLAGS="-O1 -g" LDFLAGS=-Wl,-z,nodelete
+	@.ci/valgrind lua5.4 build/lua5.4-valgrind $(VALGRIND_SPECS)
+
 .PHONY: lint
 lint: need-build+lint ## luacheck, clang-format, warnings of gcc and clang, direction of includes
 	@luacheck -q lua spec examples bench
