@@ -125,7 +125,10 @@ local function look_after(p)
     p.received = p.received .. bytes
     if p.on_bytes then p:on_bytes(bytes) end
   end
-  if why == "closed" then p.ended = true end
+  if why == "closed" and not p.ended then
+    p.ended = true
+    if p.on_end then p:on_end() end
+  end
 end
 
 local function look_after_all()
@@ -146,7 +149,7 @@ end
 
 --- A TCP socket to a server of ours, of which the spec sends every byte.
 function real.raw_client(server, bytes)
-  local host, port = server.url:match "^ws://([%d.]+):(%d+)"
+  local host, port = server.url:match "^wss?://([%d.]+):(%d+)"
   local socket = assert(require("socket").connect(host, tonumber(port)))
   local p = new_peer(socket)
   if bytes then p:send(bytes) end
@@ -231,13 +234,20 @@ end
 
 -- The shell says its process id and becomes `timeout`, which hands signals on.
 -- In the foreground, or `timeout` would pass each signal on twice.
-local function spawn(arguments, file)
-  local call = ("echo $$; exec timeout --foreground -s KILL 20 '%s' %s 2>&1"):format(interpreter, arguments)
+local function spawn_command(command, file)
+  local call = ("echo $$; exec timeout --foreground -s KILL 20 %s 2>&1"):format(command)
   local pipe = assert(io.popen(call))
   local p = setmetatable({ pipe = pipe, pid = assert(tonumber(pipe:read("*l"))), file = file }, process)
   processes[#processes + 1] = p
   return p
 end
+
+local function spawn(arguments, file)
+  return spawn_command(("'%s' %s"):format(interpreter, arguments), file)
+end
+
+--- Starts a command of the shell's language, a simple one, in a process of its own and goes on.
+function real.command(command) return spawn_command(command) end
 
 --- Starts a script in a process of its own and goes on, as if a terminal showed its output: line by line.
 -- `timeout` ends it after 20 seconds. Returns a process with read(), expect(pattern) and stop(signal).

@@ -1,0 +1,150 @@
+--- wss: what passes through it. Messages of every size in order, few records for many messages, a slow reader
+-- that costs only itself, and sessions that outlive connections cut at any byte.
+
+local certificates = require "spec.support.certificates"
+local cutter = require "spec.support.cutter"
+local dop = require "dop"
+local real = require "spec.support.real"
+
+local pki = certificates.new()
+teardown(function() pki:remove() end)
+local over -- what a spec does again and again ends with it
+before_each(function() over = false end)
+after_each(function()
+  over = true
+  real.close()
+end)
+
+local function pair(server_options, client_options, through)
+  server_options = server_options or {}
+  server_options.url, server_options.tls = "wss://127.0.0.1:0/dop", pki:identity()
+  local server = real.listen(server_options)
+  client_options = client_options or {}
+  client_options.tls = { ca = pki.ca }
+  client_options.url = through and through(server).url or server.url
+  local client = real.connect(server, client_options)
+  real.wait("the session", function()
+    return client.node.status == "CONNECTED" and server:stats().connects > 0
+  end)
+  return server, client, server:nodes()[1]
+end
+
+describe("messages", function()
+  -- Around the sizes of records (16,384), of what is encrypted at once (65,536), of buffers.
+  local sizes = {
+    0, 1, 125, 126, 16000, 16382, 16383, 16384, 16385, 32768, 65500, 65535, 65536, 65537, 66559, 66560, 66561,
+    131072, 200000, 1048576,
+  }
+
+  for _, lossless in ipairs { true, false } do
+    it("of every size come back whole, " .. (lossless and "without losses" or "by plain DOP"), function()
+      local server, client = pair({ lossless = lossless, queue_bytes = 2^24 }, { queue_bytes = 2^24 })
+      server:on("message", function(node, message, kind) assert(node:send(message, kind)) end)
+      local heard = {}
+      client:on("message", function(_, message) heard[#heard + 1] = message end)
+      for i, size in ipairs(sizes) do
+        assert(client:send(string.char(96 + i):rep(size)))
+        -- Each of them alone, then with the next ones.
+        if i % 2 == 0 then real.wait("the echoes", function() return #heard == i end) end
+      end
+      real.wait("the echoes", function() return #heard == #sizes end)
+      for i, size in ipairs(sizes) do assert.equal(string.char(96 + i):rep(size), heard[i]) end
+    end)
+  end
+
+  it("of one turn leave in one record, as long as they fit into one", function()
+    local records = 0
+    local function see(bytes, from)
+      if from ~= "server" then return end
+      local at = 1
+      while at <= #bytes do -- each write comes in one piece
+        records = records + 1
+        at = at + 5 + bytes:byte(at + 3) * 256 + bytes:byte(at + 4)
+      end
+    end
+    local _, client, node = pair(nil, nil, function(server) return cutter.new(server, nil, see) end)
+    local heard, before = 0, nil
+    client:on("message", function() heard = heard + 1 end)
+    dop.timer(0, function()
+      before = records
+      for i = 1, 200 do node:send("message " .. i) end
+    end)
+    real.wait("all of them", function() return heard == 200 end)
+    assert.truthy(records - before <= 2, records - before)
+  end)
+end)
+
+describe("a receiver that does not read", function()
+  local SIZE, MOST = 500 * 1024, 64
+  local body = ("x"):rep(SIZE)
+
+  it("holds the sender back, and gets everything in order when it reads again", function()
+    local _, client, node = pair()
+    local heard, taken = {}, 0
+    client:on("message", function(_, message) heard[#heard + 1] = message end)
+    client.node:pause()
+    local function fill()
+      while not over and taken < MOST and node:send(("%d:"):format(taken + 1) .. body) do taken = taken + 1 end
+    end
+    node:on("drain", fill)
+    fill()
+    dop.timer(0.3, function() over = true end)
+    real.wait("the time to pass", function() return over end)
+    assert.truthy(taken > 1 and taken < MOST, taken)
+    assert.equal(0, #heard)
+    client.node:resume()
+    real.wait("all of them", function() return #heard == taken end, 15)
+    for i, message in ipairs(heard) do
+      assert.equal(i, tonumber(message:match("^(%d+):")))
+      assert.equal(SIZE, #message:match(":(x+)$"))
+    end
+  end)
+end)
+
+describe("a session whose connections are cut at any byte", function()
+  -- Numbers by a generator of their own, so that a failure comes again.
+  local function numbers(seed)
+    return function(least, most)
+      seed = (seed * 16807) % 2147483647
+      return least + seed % (most - least + 1)
+    end
+  end
+
+  for seed = 1, 3 do
+    it("loses nothing and tells nothing twice: seed " .. seed, function()
+      local number = numbers(seed * 7919)
+      local proxy
+      local server, client, node = pair(nil, { retry = function() return 0.001 end }, function(server)
+        -- Some are cut in the middle of a handshake, which takes some 2,000 bytes; some must live for longer
+        -- than a record of 16 KiB in each direction, or nothing would ever come across.
+        proxy = cutter.new(server, function()
+          return proxy.connections == 0 and 4000 or number(0, 2) == 0 and number(1, 4000) or number(1, 80000)
+        end)
+        return proxy
+      end)
+      local COUNT = 400
+      local heard, sent = { {}, {} }, { 0, 0 }
+      node:on("message", function(_, message) heard[1][#heard[1] + 1] = message end)
+      client:on("message", function(_, message) heard[2][#heard[2] + 1] = message end)
+      local function say()
+        for i, who in ipairs { client.node, node } do
+          for _ = 1, number(0, 8) do
+            if sent[i] < COUNT and who:send(("%d %s"):format(sent[i] + 1, ("x"):rep(number(0, 1200)))) then
+              sent[i] = sent[i] + 1
+            end
+          end
+        end
+        if not over and (sent[1] < COUNT or sent[2] < COUNT) then dop.timer(0.002, say) end
+      end
+      say()
+      real.wait("all messages", function() return #heard[1] >= COUNT and #heard[2] >= COUNT end, 15)
+      for _, list in ipairs(heard) do
+        assert.equal(COUNT, #list)
+        for i, message in ipairs(list) do assert.equal(i, tonumber(message:match "^%d+")) end
+      end
+      assert.truthy(proxy.cuts >= 5, proxy.cuts)
+      assert.equal(1, server:stats().connects)
+      assert.truthy(server:stats().reconnects >= 3, server:stats().reconnects)
+    end)
+  end
+end)
