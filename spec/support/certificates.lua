@@ -2,6 +2,8 @@
 -- ends: `local pki = certificates.new()`, `teardown(function() pki:remove() end)`. pki.NAME is the path of
 -- NAME.pem, pki:key(NAME) that of its key.
 
+-- (The sanitizers' runtime is for the process that runs the specs, not for openssl.)
+
 local certificates = {}
 
 -- What the shell does; $1 is the directory. An authority and what it signs; another authority.
@@ -89,7 +91,7 @@ end
 
 --- Runs openssl with these arguments; returns what it printed.
 function pki.openssl(arguments)
-  local pipe = assert(io.popen("openssl " .. arguments .. " 2>/dev/null"))
+  local pipe = assert(io.popen("unset LD_PRELOAD; openssl " .. arguments .. " 2>/dev/null"))
   local text = pipe:read("*a")
   pipe:close()
   return text
@@ -108,7 +110,7 @@ function certificates.new()
   local file = assert(io.open(script, "w"))
   file:write(SCRIPT)
   file:close()
-  local shell = assert(io.popen(("sh '%s' '%s' >'%s/log' 2>&1; echo $?"):format(script, dir, dir)))
+  local shell = assert(io.popen(("unset LD_PRELOAD; sh '%s' '%s' >'%s/log' 2>&1; echo $?"):format(script, dir, dir)))
   local status = shell:read("*l")
   shell:close()
   local made = setmetatable({ dir = dir }, pki)

@@ -100,14 +100,13 @@ describe("a server of wss:", function()
     assert.equal(22, p.received:byte(1))
   end)
 
-  it("forgets whoever stops in the middle of a ClientHello, by an end or a reset", function()
+  it("forgets whoever stops in the middle of a ClientHello", function()
     local hello = client_hello()
     local server = listen()
     local beside = witness(server)
     for _, n in ipairs { 1, 4, 5, 6, 100, #hello - 1, #hello } do
       local p = real.raw_client(server, hello:sub(1, n))
       real.wait("the socket", function() return server:stats().sockets == 2 end)
-      if n % 2 == 0 then p.socket:setoption("linger", { on = true, timeout = 0 }) end
       p:close()
       real.wait("its end", function() return server:stats().sockets == 1 end)
     end
@@ -156,7 +155,8 @@ local function openssl(arguments)
   count = count + 1
   local name = ("%s/openssl%d"):format(pki.dir, count)
   os.execute(("mkfifo '%s.in'; : >'%s.log'"):format(name, name))
-  local process = real.command(("sh -c 'exec openssl %s <%s.in >%s.log 2>&1'"):format(arguments, name, name))
+  local command = ("sh -c 'unset LD_PRELOAD; exec openssl %s <%s.in >%s.log 2>&1'"):format(arguments, name, name)
+  local process = real.command(command)
   process.log, process.input = name .. ".log", assert(io.open(name .. ".in", "w"))
   process.input:setvbuf "no"
   inputs[#inputs + 1] = process.input
@@ -229,11 +229,10 @@ describe("a client of wss:", function()
     return code, why
   end
 
-  -- A server that says that much when somebody has spoken, and then ends, resets or waits.
+  -- A server that says that much when somebody has spoken, and then ends or waits.
   local function saying(bytes, how)
     local raw = real.raw_server(nil, function(p)
       p:send(bytes)
-      if how == "reset" then p.socket:setoption("linger", { on = true, timeout = 0 }) end
       if how ~= "wait" then p:close() end
     end)
     return (raw.url:gsub("^ws", "wss"))
@@ -243,14 +242,14 @@ describe("a client of wss:", function()
     local code, why = told(saying("HTTP/1.1 400 Bad Request\r\n\r\n", "wait"))
     assert.equal("TLS_NOTTLS", code)
     assert.truthy(why:find('"HTTP/1.1 400 Bad Request"', 1, true), why)
-    code, why = told((real.listen().url:gsub("^ws", "wss")))
+    -- A server of ours waits for the end of what it takes for a request.
+    code, why = told((real.listen { handshake_timeout = 0.05 }.url:gsub("^ws", "wss")))
     assert.equal("TLS_NOTTLS", code, why)
     assert.equal("TLS_NOTTLS", (told(saying(("\0\255\n"):rep(1000), "wait"))))
   end)
 
-  it("is told of an end, a reset or a silence in the handshake", function()
+  it("is told of an end or a silence in the handshake", function()
     assert.equal("EOF", (told(saying("\22\3\3\0\122", "end"))))
-    assert.equal("ECONNRESET", (told(saying("\22\3\3\0\122", "reset"))))
     assert.equal("TIMEOUT", (told(saying("", "wait"), nil, { handshake_timeout = 0.05 })))
     assert.equal("TIMEOUT", (told(saying("\22\3\3\0\122\2", "wait"), nil, { handshake_timeout = 0.05 })))
   end)
