@@ -205,11 +205,24 @@ static void set_count(lua_State *L, const char *name, uint64_t value) {
   lua_setfield(L, -2, name);
 }
 
+static const char *const refusals[DOP_REFUSALS] = {
+    NULL,
+    "refused_request",
+    "refused_origin",
+    "refused_authorize",
+    "refused_timeout",
+    "refused_pending",
+    "refused_full",
+    "refused_address",
+    "refused_closing",
+    "refused_memory",
+};
+
 /* transport:stats() -> table of counts: what is there now, and what happened since the beginning.
  */
 static int transport_stats(lua_State *L) {
   struct dop_transport *t = dop_check_transport(L, 1)->transport;
-  lua_createtable(L, 0, 28);
+  lua_createtable(L, 0, 40);
   set_count(L, "nodes", t->node_count);
   set_count(L, "sockets", t->socket_count);
   set_count(L, "pending", t->pending_count);
@@ -223,6 +236,7 @@ static int transport_stats(lua_State *L) {
   set_count(L, "disconnects", t->disconnects);
   set_count(L, "refused", t->refused);
   set_count(L, "http", t->http);
+  for (int i = DOP_ADMITTED + 1; i < DOP_REFUSALS; i++) set_count(L, refusals[i], t->refusals[i]);
   set_count(L, "expired", t->expired);
   set_count(L, "evicted", t->evicted);
   set_count(L, "takeovers", t->takeovers);

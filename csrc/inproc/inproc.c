@@ -190,7 +190,14 @@ static unsigned speaks_lossless(const struct dop_transport *client,
 
 int dop_inproc_connect(struct dop_transport *client, struct dop_transport *server,
                        const char *name) {
-  if (server->pending_count >= server->limits.max_pending || server->closed) return -1;
+  const struct dop_limits *l = &server->limits;
+  enum dop_refusal refusal = server->closed ? DOP_REFUSED_CLOSING : DOP_ADMITTED;
+  if (l->max_sockets && server->socket_count >= l->max_sockets) refusal = DOP_REFUSED_FULL;
+  if (server->pending_count >= l->max_pending) refusal = DOP_REFUSED_PENDING;
+  if (refusal) {
+    dop_transport_refused(server, refusal);
+    return -1;
+  }
   struct end *c = new_end(client, name);
   struct end *s = c ? new_end(server, name) : NULL;
   if (!s) {
@@ -245,7 +252,7 @@ void dop_inproc_refuse(struct dop_socket *s, unsigned status) {
   char why[64];
   if (!e->asked || e->dead) return;
   snprintf(why, sizeof why, "refused by the server with status %u", status);
-  s->transport->refused++;
+  dop_transport_refused(s->transport, DOP_REFUSED_AUTHORIZE);
   end_peer(e, 1006, why);
   die(e);
 }

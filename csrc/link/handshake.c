@@ -15,29 +15,45 @@ void dop_link_free_upgrade(struct dop_link *l) {
   l->upgrade = NULL;
 }
 
-void dop_link_answer(struct dop_link *l, const struct dop_answer *a) {
+/* Answers, and counts that as a refusal of that cause, unless it is what a request without an
+ * upgrade asked for. */
+static void answer(struct dop_link *l, const struct dop_answer *a, enum dop_refusal cause) {
   struct dop_answer own = *a;
   if (l->state != DOP_LINK_UPGRADING && l->state != DOP_LINK_ASKED) return;
   own.head_only = l->upgrade->head_only;
   if (l->upgrade->plain)
     l->socket.transport->http++;
   else
-    l->socket.transport->refused++;
+    dop_transport_refused(l->socket.transport, cause);
   if (a->status && dop_upgrade_write_answer(dop_link_out(l), &own))
     dop_link_die(l, 0);
   else
     dop_link_linger(l);
 }
 
-void dop_link_refuse(struct dop_link *l, unsigned status, const char *headers, const char *text) {
+void dop_link_answer(struct dop_link *l, const struct dop_answer *a) {
+  answer(l, a, DOP_REFUSED_AUTHORIZE);
+}
+
+void dop_link_refuse_for(struct dop_link *l, enum dop_refusal cause, unsigned status,
+                         const char *headers, const char *text) {
   struct dop_answer a = dop_answer_text(status, headers, text);
-  dop_link_answer(l, &a);
+  answer(l, &a, cause);
+}
+
+void dop_link_refuse(struct dop_link *l, unsigned status, const char *headers, const char *text) {
+  dop_link_refuse_for(l, DOP_REFUSED_AUTHORIZE, status, headers, text);
 }
 
 void dop_link_insist(struct dop_link *l) {
   if (l->state != DOP_LINK_ASKED || !l->upgrade->plain) return;
   l->upgrade->plain = 0; /* counted among what was refused */
-  dop_link_refuse(l, 426, NULL, "The request does not ask for an upgrade to websocket.\n");
+  dop_link_refuse_for(l, DOP_REFUSED_REQUEST, 426, NULL,
+                      "The request does not ask for an upgrade to websocket.\n");
+}
+
+static void out_of_memory(struct dop_link *l) {
+  dop_link_refuse_for(l, DOP_REFUSED_MEMORY, 503, DOP_RETRY_LATER, "Out of memory.\n");
 }
 
 /* What both ends agreed on at work; NULL without memory. */
@@ -53,19 +69,6 @@ static struct dop_deflate *compressing(const struct dop_transport *t,
 
 /* --- the server --- */
 
-static uint32_t pending_from(const struct dop_transport *t, const char *address) {
-  /* The port does not count. */
-  const char *port = strrchr(address, ':');
-  size_t len = port ? (size_t)(port - address) : strlen(address);
-  uint32_t found = 0;
-  for (struct dop_socket *s = t->sockets; s; s = s->next) {
-    struct dop_link *l = s->pending ? dop_link_of(s) : NULL;
-    if (l && l->address && strncmp(l->address, address, len) == 0 && l->address[len] == ':')
-      found++;
-  }
-  return found;
-}
-
 struct dop_link *dop_link_accept(struct dop_transport *t, const char *address) {
   struct dop_link *l = dop_link_new(t);
   if (!l) return NULL;
@@ -74,9 +77,9 @@ struct dop_link *dop_link_accept(struct dop_transport *t, const char *address) {
     l->address = dop_malloc(size);
     if (l->address) memcpy(l->address, address, size);
   }
-  uint32_t most = t->limits.max_pending_per_address;
-  if (!dop_transport_has_room(t) || (most && l->address && pending_from(t, l->address) > most))
-    dop_link_refuse(l, 503, "Retry-After: 5\r\n", "Too many connections at once.\n");
+  enum dop_refusal refusal = dop_link_room(l);
+  if (refusal)
+    dop_link_refuse_for(l, refusal, 503, DOP_RETRY_LATER, "Too many connections at once.\n");
   return l;
 }
 
@@ -106,7 +109,7 @@ static int origin_ok(const struct dop_transport *t, const struct dop_upgrade_req
 static void ask(struct dop_link *l, enum dop_event_type type) {
   struct dop_event *ev = dop_engine_event(l->socket.transport, NULL, type, NULL);
   if (!ev) {
-    dop_link_refuse(l, 503, NULL, "Out of memory.\n");
+    out_of_memory(l);
     return;
   }
   ev->socket = &l->socket;
@@ -121,7 +124,7 @@ static int hear_request(struct dop_link *l, size_t len) {
   l->upgrade->head_only = req.head_only;
   l->upgrade->plain = req.plain && t->ask_http;
   if (status && !l->upgrade->plain) {
-    dop_link_refuse(l, status, NULL, why);
+    dop_link_refuse_for(l, DOP_REFUSED_REQUEST, status, NULL, why);
     return 1;
   }
   if (!l->upgrade->plain && dop_deflate_choose(&req.head, NULL, NULL, NULL) < 0) {
@@ -129,11 +132,11 @@ static int hear_request(struct dop_link *l, size_t len) {
     return 1;
   }
   if (!l->upgrade->plain && !origin_ok(t, &req)) {
-    dop_link_refuse(l, 403, NULL, "This origin may not connect.\n");
+    dop_link_refuse_for(l, DOP_REFUSED_ORIGIN, 403, NULL, "This origin may not connect.\n");
     return 1;
   }
   if (dop_bytes_append(&l->upgrade->head, l->input, len)) {
-    dop_link_refuse(l, 503, NULL, "Out of memory.\n");
+    out_of_memory(l);
     return 1;
   }
   dop_link_skip(l, len);
@@ -176,7 +179,8 @@ void dop_link_allow(struct dop_link *l, const char *headers) {
   if (l->state != DOP_LINK_ASKED || dop_link_request(l, &req) || req.plain) return;
   struct dop_node *n = t->closed ? NULL : dop_node_new(t);
   if (!n) {
-    dop_link_refuse(l, 503, NULL, "No room for a session.\n");
+    dop_link_refuse_for(l, t->closed ? DOP_REFUSED_CLOSING : DOP_REFUSED_MEMORY, 503,
+                        DOP_RETRY_LATER, "No room for a session.\n");
     return;
   }
   l->socket.lossless = t->lossless && offers(&req.head, lossless);
@@ -275,7 +279,7 @@ int dop_link_handshake(struct dop_link *l) {
   size_t len = dop_http_head_end(l->input, l->input_len, &l->upgrade->seen);
   if ((len ? len : l->input_len) > limits(l)->max_header) {
     if (server)
-      dop_link_refuse(l, 431, NULL, "The request's head is too large.\n");
+      dop_link_refuse_for(l, DOP_REFUSED_REQUEST, 431, NULL, "The request's head is too large.\n");
     else
       dop_link_lost(l, "UPGRADE", "the head of the server's answer is too large");
     return 1;

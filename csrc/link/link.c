@@ -75,6 +75,7 @@ static void arm(struct dop_link *l, uint64_t after) {
 void dop_link_die(struct dop_link *l, int reset) {
   if (l->state == DOP_LINK_DEAD) return;
   if (l->state == DOP_LINK_ENDING) l->socket.transport->lingering_count--;
+  dop_link_count_less(l, 1);
   l->state = DOP_LINK_DEAD;
   l->dead = 1;
   l->reset = reset != 0;
@@ -84,16 +85,21 @@ void dop_link_die(struct dop_link *l, int reset) {
 }
 
 static void not_pending(struct dop_link *l) {
+  dop_link_count_less(l, 0);
   if (l->socket.pending) l->socket.transport->pending_count--;
   l->socket.pending = 0;
 }
 
 void dop_link_linger(struct dop_link *l) {
+  const struct dop_limits *lim = limits(l);
+  uint32_t most = lim->max_pending;
+  if (lim->max_sockets && lim->max_sockets < most) most = lim->max_sockets;
   l->state = DOP_LINK_ENDING;
   l->fin = 1;
   /* Waiting for the peer's end lets it read why it was refused. Who refuses a flood may not be made
    * to hold it. */
-  if (++l->socket.transport->lingering_count > limits(l)->max_pending) l->over = 1;
+  if (++l->socket.transport->lingering_count > most) l->over = 1;
+  dop_link_count_less(l, 1);
   not_pending(l);
   dop_socket_mark_dirty(&l->socket);
   arm(l, limits(l)->close_timeout);
@@ -128,7 +134,7 @@ static void link_close(struct dop_socket *s, unsigned code, const char *reason) 
   case DOP_LINK_UPGRADING:
   case DOP_LINK_ASKED:
     if (s->transport->role == DOP_SERVER && code == 1001)
-      dop_link_refuse(l, 503, NULL, "The server is closing.\n");
+      dop_link_refuse_for(l, DOP_REFUSED_CLOSING, 503, DOP_RETRY_LATER, "The server is closing.\n");
     else
       dop_link_die(l, 0);
     break;
@@ -218,7 +224,7 @@ static void handshake_late(struct dop_link *l) {
   if (l->state == DOP_LINK_OPEN)
     dop_node_part(&l->socket, 1013, "TIMEOUT", why);
   else if (l->socket.transport->role == DOP_SERVER)
-    dop_link_refuse(l, 408, NULL, "The request took too long.\n");
+    dop_link_refuse_for(l, DOP_REFUSED_TIMEOUT, 408, NULL, "The request took too long.\n");
   else
     dop_link_lost(l, "TIMEOUT", why);
 }

@@ -45,6 +45,7 @@ struct dop_link {
   void *driver;          /* the driver's */
   uint8_t state;         /* enum dop_link_state */
   unsigned borrowed : 1; /* input is the driver's */
+  unsigned counted : 1;  /* among the sockets of its address */
   unsigned pinged : 1;   /* a ping went out after heard_at */
   unsigned fin : 1;      /* for the driver: close the writing side once output has left */
   unsigned over : 1;     /* for the driver: close the socket once output has left */

@@ -4,6 +4,8 @@
 
 #include "link/link.h"
 
+#define DOP_RETRY_LATER "Retry-After: 5\r\n" /* seconds, behind a refusal that will pass */
+
 struct dop_upgrade {
   size_t seen;            /* bytes of the head that were looked at */
   struct dop_bytes head;  /* a server keeps the request for the application */
@@ -36,6 +38,18 @@ void dop_link_linger(struct dop_link *l);
 
 /* No more bytes in or out, now. */
 void dop_link_die(struct dop_link *l, int reset);
+
+/* Refuses as dop_link_refuse() does, for that cause. */
+void dop_link_refuse_for(struct dop_link *l, enum dop_refusal cause, unsigned status,
+                         const char *headers, const char *text);
+
+/* Whether there is room for a server's new socket, in which case its address counts it; if not,
+ * why.
+ */
+enum dop_refusal dop_link_room(struct dop_link *l);
+
+/* A server's socket that is no longer pending, or no longer counts at all: its address has room. */
+void dop_link_count_less(struct dop_link *l, int at_all);
 
 /* Uses up n bytes of the input. */
 void dop_link_skip(struct dop_link *l, size_t n);

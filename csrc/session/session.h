@@ -3,6 +3,7 @@
  *   token      halves, merging, comparing
  *   queue      messages accepted and not yet written
  *   socket     what a node needs of the thing that carries its messages
+ *   addresses  how many sockets each address has
  *   directory  from a token to its node
  *   engine     time, randomness, events: the world
  *   transport  one listener's or one client's sessions, and the limits

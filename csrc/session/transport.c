@@ -23,6 +23,8 @@ const struct dop_limits dop_limits_default = {
     .max_unconfirmed = 10000,
     .max_pending = 10000,
     .max_pending_per_address = 0,
+    .max_sockets = 0,
+    .max_sockets_per_address = 0,
     .max_tombstones = 100000,
     .half_min = DOP_HALF_MIN,
 };
@@ -54,6 +56,7 @@ void dop_transport_ref(struct dop_transport *t) {
 void dop_transport_unref(struct dop_transport *t) {
   if (--t->refs) return;
   dop_directory_dispose(&t->directory);
+  dop_addresses_dispose(&t->addresses);
   dop_tombs_dispose(&t->tombs);
   dop_tombs_dispose(&t->unconfirmed_tombs);
   dop_queue_dispose(&t->halves);
@@ -119,8 +122,12 @@ void dop_transport_finish(struct dop_transport *t) {
   dop_transport_unref(t);
 }
 
-int dop_transport_has_room(const struct dop_transport *t) {
-  return !t->closed && t->pending_count <= t->limits.max_pending;
+enum dop_refusal dop_transport_room(const struct dop_transport *t) {
+  const struct dop_limits *l = &t->limits;
+  if (t->closed) return DOP_REFUSED_CLOSING;
+  if (l->max_sockets && t->socket_count - t->lingering_count > l->max_sockets)
+    return DOP_REFUSED_FULL;
+  return t->pending_count > l->max_pending ? DOP_REFUSED_PENDING : DOP_ADMITTED;
 }
 
 int dop_transport_keeps_plain(const struct dop_transport *t) {

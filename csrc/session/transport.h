@@ -5,6 +5,7 @@
 #ifndef DOP_SESSION_TRANSPORT_H
 #define DOP_SESSION_TRANSPORT_H
 
+#include "session/addresses.h"
 #include "session/directory.h"
 #include "session/engine.h"
 #include "session/socket.h"
@@ -33,11 +34,28 @@ struct dop_limits {
   uint32_t max_unconfirmed;         /* 10,000 half-confirmed sessions without a socket */
   uint32_t max_pending;             /* 10,000 sockets that are not CONNECTED yet */
   uint32_t max_pending_per_address; /* 0: off */
+  uint32_t max_sockets;             /* 0: off; those that only wait for their end not counted */
+  uint32_t max_sockets_per_address; /* 0: off */
   uint32_t max_tombstones;          /* 100,000 lossless sessions that are over, for a day */
   uint32_t half_min;                /* DOP_HALF_MIN; lower only in a test of the machine */
 };
 
 extern const struct dop_limits dop_limits_default;
+
+/* Why a server refuses a socket; each has its count. */
+enum dop_refusal {
+  DOP_ADMITTED,
+  DOP_REFUSED_REQUEST,   /* what was asked is malformed, or not what is served here */
+  DOP_REFUSED_ORIGIN,    /* a browser of another site */
+  DOP_REFUSED_AUTHORIZE, /* the application says so */
+  DOP_REFUSED_TIMEOUT,   /* the request did not come in time */
+  DOP_REFUSED_PENDING,   /* max_pending */
+  DOP_REFUSED_FULL,      /* max_sockets */
+  DOP_REFUSED_ADDRESS,   /* a cap by address */
+  DOP_REFUSED_CLOSING,   /* the server closes */
+  DOP_REFUSED_MEMORY,    /* there is none */
+  DOP_REFUSALS
+};
 
 struct dop_node_list {
   struct dop_node *first, *last;
@@ -48,6 +66,7 @@ struct dop_transport {
   enum dop_role role;
   struct dop_limits limits;
   struct dop_directory directory;
+  struct dop_addresses addresses;   /* while a cap by address is on */
   struct dop_node_list attached;    /* nodes with a socket, or that wait for their first */
   struct dop_node_list detached;    /* a server's RECONNECTING nodes, the oldest first */
   struct dop_node_list unconfirmed; /* those of them that never were CONNECTED */
@@ -76,6 +95,7 @@ struct dop_transport {
 
   /* What happened so far, for stats(). */
   uint64_t opened, connects, reconnects, disconnects, refused;
+  uint64_t refusals[DOP_REFUSALS];                         /* by cause; all of them are `refused` */
   uint64_t delivered, acknowledged, replayed, handed_back; /* messages of lossless sessions */
   uint64_t takeovers;       /* resumptions of sessions that still had a socket */
   uint64_t refused_resumes; /* 4400, 4403, 4409 */
@@ -113,8 +133,14 @@ void dop_transport_abandon(struct dop_transport *t);
  * ended. */
 void dop_transport_finish(struct dop_transport *t);
 
-/* Whether a further socket of a server may begin its handshake. */
-int dop_transport_has_room(const struct dop_transport *t);
+/* Whether the socket that a server got last may begin its handshake; if not, why. */
+enum dop_refusal dop_transport_room(const struct dop_transport *t);
+
+/* Counts a refusal. */
+static inline void dop_transport_refused(struct dop_transport *t, enum dop_refusal why) {
+  t->refused++;
+  t->refusals[why]++;
+}
 
 /* Whether a client has a session of plain DOP to resume, for which nothing else may be offered. */
 int dop_transport_keeps_plain(const struct dop_transport *t);

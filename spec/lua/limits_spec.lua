@@ -233,6 +233,7 @@ describe("the defaults", function()
     queue_bytes = 1048576, queue_messages = 1024, max_detached = 100000, max_detached_bytes = 268435456,
     max_pending = 10000, max_tombstones = 100000, max_unconfirmed = 10000, max_pending_per_address = 0,
     half_min = 16,
+    max_sockets = 0, max_sockets_per_address = 0,
   }
 
   it("are those of the design, each limit with one", function()
@@ -276,7 +277,8 @@ describe("a limit that makes no sense", function()
     { "close_timeout", {} }, { "max_message", 0 }, { "max_message", 1.5 }, { "max_message", 2 ^ 31 },
     { "max_header", 100 }, { "max_fields", 65 }, { "queue_bytes", -1 }, { "queue_messages", 0 },
     { "max_detached", NAN }, { "max_detached_bytes", math.huge }, { "max_pending", 0 },
-    { "max_pending_per_address", true }, { "max_messages", 1 }, { "half_min", 4 }, { "halves", {} },
+    { "max_pending_per_address", true },
+    { "max_sockets", -1 }, { "max_sockets_per_address", 0.5 }, { "max_messages", 1 }, { "half_min", 4 }, { "halves", {} },
   }
   it("is named with the function, the range and the value, at the caller's line", function()
     local function line(make, name, value)

@@ -1,0 +1,168 @@
+--- Caps: how many sockets a server has, in all and by address, what those hear that are above, and what
+-- stats() says of each refusal.
+
+local core = require "dop.core"
+local real = require "spec.support.real"
+local wire = require "spec.support.wire"
+
+after_each(wire.close)
+after_each(real.close)
+
+local function server(options) return wire.new { server = options } end
+
+-- Whether a socket of that address may begin its handshake.
+local function comes_in(w, address)
+  local link = core.accept(w.server, address)
+  local answer = link:output()
+  w.kept = w.kept or {} -- one that is collected is gone
+  w.kept[#w.kept + 1] = link
+  if answer == "" then return link end
+  assert.truthy(answer:find("^HTTP/1.1 503 [^\r]*\r\n"))
+  assert.truthy(answer:find("\r\nRetry%-After: %d+\r\n"))
+  return nil
+end
+
+describe("max_sockets", function()
+  it("counts those that are CONNECTED and those that are not yet: what is above hears 503", function()
+    local w = server { max_sockets = 2 }
+    w:connected_server()
+    local second = w:to_server(true)
+    assert.is_nil(comes_in(w, "10.0.0.1:1"))
+    assert.equal(1, w.server:stats().refused_full)
+    second.link:lost()
+    assert.truthy(comes_in(w, "10.0.0.1:2"))
+  end)
+
+  it("does not count those that it refused: they cannot keep a place that is free", function()
+    local w = server { max_sockets = 2 }
+    local one = w:connected_server()
+    w:connected_server(("2"):rep(16))
+    for i = 1, 50 do assert.is_nil(comes_in(w, "10.0.0.1:" .. i)) end
+    one:lose()
+    assert.truthy(comes_in(w, "10.0.0.1:51"))
+  end)
+
+  it("bounds how many of those are waited for", function()
+    local w = server { max_sockets = 2 }
+    local first, second = w:connected_server(), w:connected_server(("2"):rep(16))
+    local endings = {}
+    for i = 1, 4 do
+      local link = core.accept(w.server, "10.0.0.1:" .. i)
+      link:output()
+      endings[i] = link:ending()
+    end
+    assert.same({ "fin", "fin", "over", "over" }, endings)
+    assert.is_nil((first.link:ending()))
+    assert.is_nil((second.link:ending()))
+  end)
+end)
+
+describe("the caps by address", function()
+  it("count one address whatever its port, and leave the others alone", function()
+    local w = server { max_sockets_per_address = 2 }
+    local one = comes_in(w, "10.0.0.1:1")
+    assert.truthy(one)
+    assert.truthy(comes_in(w, "10.0.0.1:2"))
+    assert.is_nil(comes_in(w, "10.0.0.1:3"))
+    assert.truthy(comes_in(w, "10.0.0.11:3"))
+    assert.equal(1, w.server:stats().refused_address)
+    one:lost()
+    assert.truthy(comes_in(w, "10.0.0.1:4"))
+    assert.is_nil(comes_in(w, "10.0.0.1:5"))
+  end)
+
+  it("go on counting a socket that is CONNECTED, until it is gone", function()
+    local w = server { max_sockets_per_address = 1, max_pending_per_address = 1 }
+    local p = w:connected_server() -- from 127.0.0.1
+    assert.is_nil(comes_in(w, "127.0.0.1:7"))
+    p:lose()
+    assert.truthy(comes_in(w, "127.0.0.1:8"))
+  end)
+
+  it("of those that are not CONNECTED yet stop counting one that is", function()
+    local w = server { max_pending_per_address = 1 }
+    w:connected_server()
+    assert.truthy(comes_in(w, "127.0.0.1:7"))
+    assert.is_nil(comes_in(w, "127.0.0.1:8"))
+  end)
+
+  it("take 64 bits of an IPv6 address for one: the rest is its owner's choice", function()
+    local w = server { max_sockets_per_address = 1 }
+    assert.truthy(comes_in(w, "[2001:db8:1:2::1]:1"))
+    assert.is_nil(comes_in(w, "[2001:db8:1:2:ffff:1:2:3]:1"))
+    assert.truthy(comes_in(w, "[2001:db8:1:3::1]:1"))
+  end)
+
+  it("take an IPv4 address that comes as IPv6 for what it is", function()
+    local w = server { max_sockets_per_address = 1 }
+    assert.truthy(comes_in(w, "[::ffff:10.0.0.1]:1"))
+    assert.is_nil(comes_in(w, "10.0.0.1:1"))
+    assert.truthy(comes_in(w, "[::ffff:10.0.0.2]:1"))
+  end)
+
+  it("do not count unix sockets, which have none", function()
+    local w = server { max_sockets_per_address = 1 }
+    for _ = 1, 3 do assert.truthy(comes_in(w, "unix")) end
+  end)
+
+  it("forget an address of which nothing is left, however many there were", function()
+    local w = server { max_sockets_per_address = 1 }
+    local links = {}
+    for i = 0, 499 do links[#links + 1] = comes_in(w, ("10.0.%d.%d:1"):format(math.floor(i / 250), i % 250)) end
+    assert.equal(500, #links)
+    for i = 0, 499 do
+      assert.is_nil(comes_in(w, ("10.0.%d.%d:2"):format(math.floor(i / 250), i % 250)), i)
+    end
+    for _, link in ipairs(links) do link:lost() end
+    for i = 0, 499 do
+      assert.truthy(comes_in(w, ("10.0.%d.%d:3"):format(math.floor(i / 250), i % 250)), i)
+    end
+  end)
+
+  it("let nobody in uncounted when there is no memory for the count", function()
+    local w = server { max_sockets_per_address = 5 }
+    local refused = 0
+    for n = 1, 12 do
+      core.allocations(function() pcall(core.accept, w.server, ("10.0.1.%d:1"):format(n)) end, n)
+    end
+    refused = w.server:stats().refused_memory
+    assert.is_true(refused > 0)
+  end)
+end)
+
+describe("stats()", function()
+  it("has a count for each cause of a refusal", function()
+    local w = server { max_pending = 3, handshake_timeout = 1 }
+    core.configure(w.server, function(request) return request.path == "/dop" end, false)
+    w:to_server(true).link:feed "nonsense\r\n\r\n"
+    w:to_server(true).link:feed(wire.REQUEST .. "Origin: http://elsewhere.example\r\n\r\n")
+    w:to_server(true).link:feed((wire.REQUEST:gsub("/dop", "/no")) .. "\r\n")
+    w:turn()
+    for _ = 1, 4 do w:to_server(true) end
+    w:wait(1.1)
+    local stats = w.server:stats()
+    local causes = {}
+    for name, value in pairs(stats) do causes[name:match "^refused_(%w+)$" or ""] = value end
+    causes[""], causes.resumes = nil, nil
+    assert.same({ request = 1, origin = 1, authorize = 1, timeout = 3, pending = 1, full = 0, address = 0, closing = 0,
+      memory = 0 }, causes)
+    assert.equal(7, stats.refused)
+  end)
+end)
+
+describe("a flood of sockets that are refused", function()
+  it("reaches a client as what it is: 503, told to its policy, and the others go on", function()
+    local s, c = real.pair { max_sockets = 1 }
+    local told
+    real.connect(s, { retry = function(_, why)
+      told = why
+      return nil
+    end })
+    real.wait("the refusal", function() return told end)
+    assert.truthy(told:find "503")
+    local echoed
+    c:on("message", function(_, message) echoed = message end)
+    assert(c:send "still here")
+    real.wait("the echo", function() return echoed == "still here" end)
+  end)
+end)
