@@ -110,6 +110,8 @@ void dop_release_transports(struct dop_host *h) {
   for (struct dop_transport_box *box = h->transports, *next; box; box = next) {
     struct dop_transport *t = box->transport;
     next = box->next;
+    /* The last session is gone before anybody looked: nothing keeps a loop going any more. */
+    if (t->draining && !t->node_count) dop_transport_close(t, 1012);
     if (t->closed && !t->node_count && !t->socket_count && !t->events) unanchor(h, box);
   }
 }
@@ -146,6 +148,15 @@ static int transport_tostring(lua_State *L) {
 /* transport:end_sessions(): everything that the machine does for close(); lua/ adds the rest. */
 static int transport_end_sessions(lua_State *L) {
   dop_transport_close(dop_check_transport(L, 1)->transport, 1001);
+  return 0;
+}
+
+/* transport:drain_sessions(seconds): the same for a server, once nothing waits; see
+ * dop_transport_drain(). */
+static int transport_drain_sessions(lua_State *L) {
+  struct dop_transport *t = dop_check_transport(L, 1)->transport;
+  if (t->role != DOP_SERVER) return luaL_argerror(L, 1, "a server expected");
+  dop_transport_drain(t, dop_check_ms(L, 2, 0));
   return 0;
 }
 
@@ -276,7 +287,7 @@ static int transport_configure(lua_State *L) {
 
 /* core.accepting(server) -> whether it would take a further session now. */
 static int transport_accepting(lua_State *L) {
-  lua_pushboolean(L, dop_transport_has_room(dop_check_transport(L, 1)->transport));
+  lua_pushboolean(L, dop_transport_room(dop_check_transport(L, 1)->transport) == DOP_ADMITTED);
   return 1;
 }
 
@@ -307,6 +318,12 @@ static int inproc_connect(lua_State *L) {
 
 static int get_closed(lua_State *L) {
   lua_pushboolean(L, dop_check_transport(L, 1)->transport->closed);
+  return 1;
+}
+
+/* Whether it closes, and waits for what its sessions have to say. */
+static int get_draining(lua_State *L) {
+  lua_pushboolean(L, dop_check_transport(L, 1)->transport->draining);
   return 1;
 }
 
@@ -343,12 +360,14 @@ static const luaL_Reg transport_meta[] = {{"__gc", transport_gc},
                                           {"__newindex", transport_newindex},
                                           {NULL, NULL}};
 static const luaL_Reg transport_methods[] = {{"end_sessions", transport_end_sessions},
+                                             {"drain_sessions", transport_drain_sessions},
                                              {"give_up", transport_give_up},
                                              {"nodes", transport_nodes},
                                              {"stats", transport_stats},
                                              {NULL, NULL}};
-static const luaL_Reg transport_getters[] = {
-    {"closed", get_closed}, {"role", get_role}, {"node", get_node}, {"url", get_url}, {NULL, NULL}};
+static const luaL_Reg transport_getters[] = {{"closed", get_closed}, {"draining", get_draining},
+                                             {"role", get_role},     {"node", get_node},
+                                             {"url", get_url},       {NULL, NULL}};
 
 void dop_transport_register(lua_State *L) {
   static const luaL_Reg functions[] = {{"transport", transport_new},

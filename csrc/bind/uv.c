@@ -174,7 +174,8 @@ static int loop_listen(lua_State *L) {
   } else {
     const char *host = field(L, 3, "host");
     const char *port = field(L, 3, "port");
-    listener = dop_listen_tcp(loop, t, host, port, &err);
+    lua_getfield(L, 3, "reuse_port");
+    listener = dop_listen_tcp(loop, t, host, port, lua_toboolean(L, -1), &err);
   }
   if (!listener) return fail_uv(L, err, "cannot listen");
   dop_listener_own(listener, &box->listener);

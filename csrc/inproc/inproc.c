@@ -191,7 +191,8 @@ static unsigned speaks_lossless(const struct dop_transport *client,
 int dop_inproc_connect(struct dop_transport *client, struct dop_transport *server,
                        const char *name) {
   const struct dop_limits *l = &server->limits;
-  enum dop_refusal refusal = server->closed ? DOP_REFUSED_CLOSING : DOP_ADMITTED;
+  enum dop_refusal refusal =
+      server->closed || server->draining ? DOP_REFUSED_CLOSING : DOP_ADMITTED;
   if (l->max_sockets && server->socket_count >= l->max_sockets) refusal = DOP_REFUSED_FULL;
   if (server->pending_count >= l->max_pending) refusal = DOP_REFUSED_PENDING;
   if (refusal) {
@@ -232,7 +233,9 @@ void dop_inproc_allow(struct dop_socket *s) {
   if (!e->asked || e->dead) return;
   e->asked = 0;
   struct dop_transport *client = e->peer ? e->peer->socket.transport : NULL;
-  struct dop_node *n = client && !s->transport->closed ? dop_node_new(s->transport) : NULL;
+  struct dop_node *n = client && !s->transport->closed && !s->transport->draining
+                           ? dop_node_new(s->transport)
+                           : NULL;
   if (!n || !dop_transport_awaits_socket(client)) {
     if (n) dop_node_end(n, 0, "nobody waits for the answer");
     end_peer(e, 1006, "refused: no room for a session");

@@ -69,6 +69,8 @@ static struct dop_deflate *compressing(const struct dop_transport *t,
 
 /* --- the server --- */
 
+static const char CLOSING[] = "The server is closing.\n";
+
 struct dop_link *dop_link_accept(struct dop_transport *t, const char *address) {
   struct dop_link *l = dop_link_new(t);
   if (!l) return NULL;
@@ -79,7 +81,9 @@ struct dop_link *dop_link_accept(struct dop_transport *t, const char *address) {
   }
   enum dop_refusal refusal = dop_link_room(l);
   if (refusal)
-    dop_link_refuse_for(l, refusal, 503, DOP_RETRY_LATER, "Too many connections at once.\n");
+    dop_link_refuse_for(l, refusal, 503, DOP_RETRY_LATER,
+                        refusal == DOP_REFUSED_CLOSING ? CLOSING
+                                                       : "Too many connections at once.\n");
   return l;
 }
 
@@ -177,10 +181,13 @@ void dop_link_allow(struct dop_link *l, const char *headers) {
   struct dop_transport *t = l->socket.transport;
   struct dop_upgrade_request req;
   if (l->state != DOP_LINK_ASKED || dop_link_request(l, &req) || req.plain) return;
-  struct dop_node *n = t->closed ? NULL : dop_node_new(t);
+  int closing = t->closed || t->draining;
+  struct dop_node *n = closing ? NULL : dop_node_new(t);
   if (!n) {
-    dop_link_refuse_for(l, t->closed ? DOP_REFUSED_CLOSING : DOP_REFUSED_MEMORY, 503,
-                        DOP_RETRY_LATER, "No room for a session.\n");
+    if (closing)
+      dop_link_refuse_for(l, DOP_REFUSED_CLOSING, 503, DOP_RETRY_LATER, CLOSING);
+    else
+      out_of_memory(l);
     return;
   }
   l->socket.lossless = t->lossless && offers(&req.head, lossless);

@@ -133,7 +133,7 @@ static void link_close(struct dop_socket *s, unsigned code, const char *reason) 
   switch (l->state) {
   case DOP_LINK_UPGRADING:
   case DOP_LINK_ASKED:
-    if (s->transport->role == DOP_SERVER && code == 1001)
+    if (s->transport->role == DOP_SERVER && (code == 1001 || code == 1012))
       dop_link_refuse_for(l, DOP_REFUSED_CLOSING, 503, DOP_RETRY_LATER, "The server is closing.\n");
     else
       dop_link_die(l, 0);

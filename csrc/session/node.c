@@ -228,6 +228,10 @@ static void detach(struct dop_node *n, const char *why) {
   if (was_connected && !n->untold) dop_engine_event(t, n, DOP_EVENT_RECONNECTING, why);
   if (t->role == DOP_CLIENT) return;
 
+  if (t->draining) {
+    dop_node_end(n, 1000, "closed"); /* nobody lets it come back here */
+    return;
+  }
   struct dop_node *newcomer = dop_claim_take(n);
   if (newcomer) {
     dop_node_adopt(n, newcomer);
@@ -481,6 +485,11 @@ size_t dop_node_queued(const struct dop_node *n) {
 
 size_t dop_node_max_message(const struct dop_node *n) {
   return n->account ? dop_lossless_max_message(n) : n->transport->limits.max_message;
+}
+
+int dop_node_is_settled(const struct dop_node *n) {
+  return !n->queue.count && !(n->account && n->account->in_hand) &&
+         !(n->socket && n->socket->ops->backlog(n->socket));
 }
 
 uint32_t dop_node_unacked(const struct dop_node *n) {

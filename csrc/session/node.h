@@ -146,6 +146,10 @@ void dop_node_hand_back(struct dop_node *n, struct dop_event *ev);
  * told again. */
 void dop_node_untold(struct dop_node *n);
 
+/* Whether nothing waits: no message that was accepted and not written (lossless: not acknowledged),
+ * and none that the application has in hand. */
+int dop_node_is_settled(const struct dop_node *n);
+
 /* Bytes accepted and not taken by the system. */
 size_t dop_node_queued(const struct dop_node *n);
 

@@ -5,6 +5,9 @@
 
 #include "session/lossless.h"
 
+#define DRAIN_EVERY   20   /* ms between two looks at what still waits */
+#define DOP_COME_BACK 1012 /* "service restart": later, or to another process */
+
 const struct dop_limits dop_limits_default = {
     .resume_window = 60000,
     .probe_timeout = 2000,
@@ -96,11 +99,66 @@ static struct dop_node *first_to_end(const struct dop_transport *t) {
 void dop_transport_close(struct dop_transport *t, unsigned code) {
   struct dop_node *n;
   dop_transport_ref(t);
+  if (t->draining) {
+    t->draining = 0;
+    dop_timers_disarm(&t->engine->timers, &t->drain);
+    dop_engine_event(t, NULL, DOP_EVENT_OVER, NULL);
+    code = DOP_COME_BACK;
+  }
   t->closed = 1;
   while ((n = first_to_end(t))) end_node(n, code);
   while (t->detached.first) end_node(t->detached.first, code);
   while (t->unconfirmed.first) end_node(t->unconfirmed.first, code);
   close_sockets(t, code);
+  dop_transport_sweep(t);
+  dop_transport_unref(t);
+}
+
+/* Ends the sessions of which nothing waits. What they have in flight is known to nobody here; the
+ * newcomers, that could be ended with them, are gone. */
+static void end_settled(struct dop_transport *t) {
+  struct dop_node *next;
+  for (struct dop_node *n = t->attached.first; n; n = next) {
+    next = n->next;
+    if (next) dop_node_ref(next);
+    if (dop_node_is_settled(n)) dop_node_end(n, DOP_COME_BACK, "closed");
+    if (!next) return;
+    int there = next->listed;
+    dop_node_unref(next);
+    if (!there) return; /* the next look finds the rest */
+  }
+}
+
+static void look_at_drain(struct dop_timer *timer) {
+  struct dop_transport *t = DOP_CONTAINER(timer, struct dop_transport, drain);
+  struct dop_engine *e = t->engine;
+  dop_transport_ref(t);
+  if (e->now < t->drain_until) end_settled(t);
+  uint64_t next = e->now + DRAIN_EVERY;
+  if (next > t->drain_until) next = t->drain_until;
+  if (e->now >= t->drain_until || !t->attached.first || dop_timers_arm(&e->timers, &t->drain, next))
+    dop_transport_close(t, DOP_COME_BACK);
+  dop_transport_unref(t);
+}
+
+void dop_transport_drain(struct dop_transport *t, uint64_t ms) {
+  struct dop_engine *e = t->engine;
+  struct dop_node *n;
+  if (t->closed || t->draining) return;
+  dop_transport_ref(t);
+  t->draining = 1;
+  t->drain_until = e->now + ms;
+  t->drain.fire = look_at_drain;
+  while (t->detached.first) end_node(t->detached.first, DOP_COME_BACK);
+  while (t->unconfirmed.first) end_node(t->unconfirmed.first, DOP_COME_BACK);
+  do { /* ending one may end others */
+    n = t->attached.first;
+    while (n && n->status == DOP_CONNECTED) n = n->next;
+    if (n) dop_node_end(n, DOP_COME_BACK, "closed");
+  } while (n);
+  close_sockets(t, DOP_COME_BACK);
+  uint64_t first = ms < DRAIN_EVERY ? ms : DRAIN_EVERY; /* who calls this may have more to send */
+  if (dop_timers_arm(&e->timers, &t->drain, e->now + first)) dop_transport_close(t, DOP_COME_BACK);
   dop_transport_sweep(t);
   dop_transport_unref(t);
 }
@@ -124,7 +182,7 @@ void dop_transport_finish(struct dop_transport *t) {
 
 enum dop_refusal dop_transport_room(const struct dop_transport *t) {
   const struct dop_limits *l = &t->limits;
-  if (t->closed) return DOP_REFUSED_CLOSING;
+  if (t->closed || t->draining) return DOP_REFUSED_CLOSING;
   if (l->max_sockets && t->socket_count - t->lingering_count > l->max_sockets)
     return DOP_REFUSED_FULL;
   return t->pending_count > l->max_pending ? DOP_REFUSED_PENDING : DOP_ADMITTED;

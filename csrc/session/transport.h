@@ -74,6 +74,8 @@ struct dop_transport {
   struct dop_node *current; /* a client's node; NULL once that is DISCONNECTED and forgotten */
   struct dop_queue halves;  /* halves to use before random ones: tests of the machine only */
   uint64_t detached_bytes;
+  struct dop_timer drain; /* looks whether anything waits still */
+  uint64_t drain_until;
   uint32_t detached_count, unconfirmed_count, node_count, socket_count, pending_count;
   uint32_t lingering_count; /* sockets that only wait for the peer's end, see link.c */
   uint32_t socket_number;   /* of the newest socket */
@@ -84,6 +86,7 @@ struct dop_transport {
   struct dop_tombs unconfirmed_tombs; /* whoever opens sockets in number must not fill the other */
   unsigned lossless : 1;              /* dop.r1 is offered, or selected when it is offered */
   unsigned closed : 1;
+  unsigned draining : 1;      /* it closes once nothing waits, see dop_transport_drain() */
   unsigned ask : 1;           /* requests are answered by the application, see DOP_EVENT_REQUEST */
   unsigned ask_principal : 1; /* other principals' resumptions too, see DOP_EVENT_PRINCIPAL */
   unsigned ask_http : 1;      /* requests without an upgrade as well, see DOP_EVENT_HTTP */
@@ -115,7 +118,7 @@ int dop_transport_begin(struct dop_transport *t);
 
 /* For the binding: something of a closed transport is gone, look whether that was the last. */
 static inline void dop_transport_sweep(struct dop_transport *t) {
-  if (t->closed) t->engine->sweep = 1;
+  if (t->closed || t->draining) t->engine->sweep = 1;
 }
 
 void dop_transport_ref(struct dop_transport *t);
@@ -125,6 +128,11 @@ void dop_transport_unref(struct dop_transport *t);
  * client's session ends formally, so that the server need not wait for it; a server's clients may
  * come back. */
 void dop_transport_close(struct dop_transport *t, unsigned code);
+
+/* A server takes nobody any more, and closes in the end with 1012, which lets clients come back:
+ * each session once nothing waits that it sent, or that its application has in hand, the rest after
+ * `ms`. Sessions without a socket end at once, since nothing can bring them back. */
+void dop_transport_drain(struct dop_transport *t, uint64_t ms);
 
 /* The same, without waiting for a peer's answer to an end: nothing drives the machine any more. */
 void dop_transport_abandon(struct dop_transport *t);

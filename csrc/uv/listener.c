@@ -184,8 +184,18 @@ static struct dop_listener *finish(struct dop_listener *l, int *err) {
   return NULL;
 }
 
+/* libuv binds without SO_REUSEPORT: the socket that it binds is made here. 0 or a libuv error. */
+static int share_port(uv_tcp_t *tcp, int family) {
+  int on = 1, fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return uv_translate_sys_error(errno);
+  int err = setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) ? uv_translate_sys_error(errno)
+                                                                     : uv_tcp_open(tcp, fd);
+  if (err) close(fd);
+  return err;
+}
+
 struct dop_listener *dop_listen_tcp(struct dop_loop *loop, struct dop_transport *t,
-                                    const char *host, const char *service, int *err) {
+                                    const char *host, const char *service, int shared, int *err) {
   uv_getaddrinfo_t req;
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
   *err = uv_getaddrinfo(&loop->uv, &req, NULL, host, service, &hints);
@@ -198,7 +208,8 @@ struct dop_listener *dop_listen_tcp(struct dop_loop *loop, struct dop_transport 
   for (const struct addrinfo *a = req.addrinfo; a; a = a->ai_next) {
     l = new_listener(loop, t, 0, err);
     if (!l) break;
-    *err = uv_tcp_bind(&l->uv.tcp, a->ai_addr, 0);
+    *err = shared ? share_port(&l->uv.tcp, a->ai_family) : 0;
+    if (!*err) *err = uv_tcp_bind(&l->uv.tcp, a->ai_addr, 0);
     if (!*err) break;
     dop_listener_close(l);
     l = NULL;

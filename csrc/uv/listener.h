@@ -12,9 +12,10 @@ struct dop_listener;
 struct dop_tls_context;
 
 /* Binds and listens. `host` and `service` are resolved here and now (they may be names); the first
- * address counts; service "0" takes any free port. NULL with a libuv error in *err. */
+ * address counts; service "0" takes any free port. `shared`: with others who say so, of this user.
+ * NULL with a libuv error in *err. */
 struct dop_listener *dop_listen_tcp(struct dop_loop *loop, struct dop_transport *t,
-                                    const char *host, const char *service, int *err);
+                                    const char *host, const char *service, int shared, int *err);
 
 /* The same on a unix socket; `mode` as in chmod, -1: as the umask has it. */
 struct dop_listener *dop_listen_unix(struct dop_loop *loop, struct dop_transport *t,

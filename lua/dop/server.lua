@@ -20,6 +20,7 @@ local known = {
   origins = "string table",
   mode = "number",
   tls = "table",
+  reuse_port = "boolean",
 }
 
 -- The list of origins, before the application's own decision.
@@ -56,15 +57,15 @@ local function configure(server, given)
 end
 
 -- Takes the place where clients come in. `unbind` is there before the place is taken: what fails behind it
--- must leave the place free.
-local function bind(server, parsed, mode, secure)
+-- must leave the place free. What it returns is to be called once the last session is over.
+local function bind(server, parsed, given, secure)
   local values, host = core.values(server), loop.host()
   if parsed.scheme == "local" then
     local driver, held = host.get(), false
     values.unbind = function()
       if not held then return end
       inproc.unbind(host, parsed.name)
-      driver:release()
+      return function() driver:release() end
     end
     local ok, why, code = inproc.bind(host, parsed.name, server)
     if not ok then return true, why, code end
@@ -78,7 +79,8 @@ local function bind(server, parsed, mode, secure)
     if listener then listener:close() end
   end
   listener, port, code = host.get():listen(server, {
-    host = parsed.host, port = parsed.port, socket = parsed.socket, mode = mode, tls = secure or nil,
+    host = parsed.host, port = parsed.port, socket = parsed.socket, mode = given.mode,
+    reuse_port = given.reuse_port, tls = secure or nil,
   })
   if not listener then return true, ("%s (%s)"):format(port, parsed.socket or parsed.authority), code end
   values.listener = secure and listener
@@ -87,7 +89,7 @@ end
 
 local function begin(server, given, parsed, secure)
   configure(server, given)
-  local failed, why, code = bind(server, parsed, given.mode, secure)
+  local failed, why, code = bind(server, parsed, given, secure)
   if failed then return true, why, code end
   core.values(server).tls = given.tls
   core.keep(server) -- last: until here whatever fails leaves garbage
@@ -104,6 +106,9 @@ local function listen(given)
   local mode = given.mode
   if mode and (mode ~= math.floor(mode) or mode < 0 or mode > 511) then
     error(('dop.listen: option "mode": a whole number from 0 to 511 (octal 777) expected, got %s'):format(mode), 2)
+  end
+  if given.reuse_port and not given.url:find "^[wW][sS][sS]?:" then
+    error('dop.listen: option "reuse_port": only a port can be shared, of ws: and wss:', 2)
   end
   local secure, why, code = tls.prepare(given, "server", "dop.listen")
   if secure == nil then return nil, why, code end

@@ -44,7 +44,7 @@ local told = {
   status = function(new, old, why) return ("%s -> %s%s"):format(old, new, why and ": " .. why or "") end,
   drain = function() return "drain" end,
   down = function(why) return "has no socket: " .. why end,
-  over = function() return "makes no further attempt" end,
+  over = function() return "is over: no further attempt, or nobody is let in any more" end,
 }
 
 -- --- processes ---
@@ -124,7 +124,8 @@ function Host:kill(process)
   for _, transport in ipairs(process.transports) do
     if not transport.closed then self:log("fault: %s is killed", self:name(transport)) end
     local values = core.values(transport)
-    if values.unbind then values.unbind() end
+    local release = values.unbind and values.unbind()
+    if release then release() end
     if values.cancel then values.cancel() end
     values.unbind, values.cancel = nil, nil
     core.kill(transport)

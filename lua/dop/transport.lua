@@ -2,14 +2,41 @@
 
 local core = require "dop.core"
 
+local function check(transport, options)
+  if options == nil then return end
+  if type(options) ~= "table" then
+    error(("close: a table of options expected, as in { drain = 10 }, got %s"):format(type(options)), 3)
+  end
+  for name in pairs(options) do
+    if name ~= "drain" then error(("close has no option %q"):format(tostring(name)), 3) end
+  end
+  local drain = options.drain
+  if drain == nil then return end
+  if transport.role ~= "server" then error('close: option "drain" is for servers', 3) end
+  if type(drain) ~= "number" or not (drain >= 0 and drain <= 1e9) then
+    error(('close: option "drain": seconds from 0 to 1000000000 expected, got %s'):format(tostring(drain)), 3)
+  end
+  return drain
+end
+
 --- Closes the transport. A server stops listening, its sockets are closed with 1001 and its sessions
 -- end (`disconnect`, reason "closed"); the clients do not take that for a formal end and may come
--- back. A client ends its session formally. The second call does nothing.
-function core.transport_methods.close(transport)
+-- back. With `drain` it stops listening and each session ends, with 1012, once nothing of it waits, the
+-- rest after so many seconds. A client ends its session formally. A second call ends a drain, and does
+-- nothing otherwise.
+function core.transport_methods.close(transport, options)
+  local drain = check(transport, options)
   local values = core.values(transport)
   local unbind, cancel = values.unbind, values.cancel
   values.unbind, values.cancel = nil, nil
-  if unbind then unbind() end
+  -- What keeps a loop going without a socket stays until the end.
+  local release = unbind and unbind()
   if cancel then cancel() end
+  if drain and not transport.draining and not transport.closed then
+    if release then values[core.over] = { release } end
+    transport:drain_sessions(drain)
+    return
+  end
+  if release then release() end
   transport:end_sessions()
 end
