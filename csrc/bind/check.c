@@ -86,6 +86,8 @@ static const struct limit {
     LIMIT(max_idle_frames, U32, 0, 65534),
     LIMIT(queue_bytes, U32, 0, 1 << 30),
     LIMIT(queue_messages, U32, 1, 1 << 30),
+    LIMIT(high_mark, U32, 1, 1 << 30),
+    LIMIT(low_mark, U32, 0, 1 << 30),
     LIMIT(max_detached, U32, 0, 1 << 30),
     LIMIT(max_detached_bytes, U64, 0, 1e15),
     LIMIT(max_pending, U32, 1, 1 << 30),

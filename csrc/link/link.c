@@ -10,6 +10,7 @@
 #define SPARE_MAX   131072 /* a larger block goes back to the system */
 #define TURN_FRAMES 256    /* that are no message, before others have their turn */
 #define FRAME_BYTES 128    /* of a message that grows weigh as much as a frame */
+#define PONGS_MAX   65536  /* bytes of output above which no pong is added */
 
 static struct dop_link *as_link(struct dop_socket *s) {
   return (struct dop_link *)s;
@@ -345,7 +346,7 @@ static void heard_control(struct dop_link *l, const struct dop_ws_item *item, in
   switch (item->type) {
   case DOP_WS_PING:
     /* Whoever does not read his pongs gets no more of them (RFC 6455 5.5.3 asks for the last). */
-    if (l->state == DOP_LINK_OPEN && link_backlog(&l->socket) < DOP_SOCKET_MARK &&
+    if (l->state == DOP_LINK_OPEN && link_backlog(&l->socket) < PONGS_MAX &&
         write_frame(l, DOP_WS_OP_PONG, item->data, item->len))
       dop_link_lost(l, "ENOMEM", "no memory for a pong");
     break;
@@ -478,8 +479,11 @@ static int link_probe(struct dop_socket *s, const uint8_t payload[DOP_PROBE_LEN]
 
 static void link_pause(struct dop_socket *s, int paused) {
   if (s->paused == (paused != 0)) return;
+  struct dop_link *l = as_link(s);
+  int deaf = dop_socket_stopped(s);
   s->paused = paused != 0;
-  if (!paused && (as_link(s)->in.len || s->lossless)) dop_socket_mark_ready(s);
+  if (deaf) l->heard_at = engine(l)->now; /* what the peer said was not heard: it begins afresh */
+  if (!paused && (l->in.len || s->lossless)) dop_socket_mark_ready(s);
   dop_socket_mark_dirty(s); /* the driver stops or begins to read */
 }
 

@@ -155,7 +155,7 @@ static enum dop_sent answer_to(const struct dop_node *n, enum dop_kind kind, con
   if (!a && kind == DOP_TEXT && t && t->len == len && memcmp(t->text, text, len) == 0)
     return DOP_SEND_RESERVED;
   if (!a && !n->queue.count && n->status == DOP_CONNECTED &&
-      n->socket->ops->backlog(n->socket) < DOP_SOCKET_MARK)
+      n->socket->ops->backlog(n->socket) < l->high_mark)
     return DOP_SENT;
   size_t size = n->queue.bytes.len - n->queue.head;
   return n->queue.count && (n->queue.count >= l->queue_messages || size + len + 8 > l->queue_bytes)

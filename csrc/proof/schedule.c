@@ -126,6 +126,10 @@ static void draw_limits(struct world *w) {
     if (below(w, 16) == 0) l->queue_messages = 400; /* the 64th delivery is acknowledged */
     l->queue_bytes = 4000 + (uint32_t)below(w, 200000);
     if (below(w, 8) == 0) l->queue_bytes = 200 + (uint32_t)below(w, 2000);
+    if (l->queue_bytes % 4 == 0) { /* sockets that take little at once */
+      l->high_mark = 1 + l->queue_bytes % 3000;
+      l->low_mark = l->high_mark / (1 + l->queue_bytes % 5);
+    }
     if (below(w, 4) == 0) l->max_message = 4000 + (uint32_t)below(w, 70000);
   }
   struct dop_limits *s = &w->limits[SERVER];

@@ -400,7 +400,14 @@ int dop_node_say(struct dop_node *n, const struct dop_token *t) {
 }
 
 int dop_node_takes_more(const struct dop_node *n) {
-  return n->status == DOP_CONNECTED && n->socket->ops->backlog(n->socket) < DOP_SOCKET_MARK;
+  return n->status == DOP_CONNECTED &&
+         n->socket->ops->backlog(n->socket) < n->transport->limits.high_mark;
+}
+
+/* What waits goes on in lots: not with each byte that the system takes. */
+static int may_refill(const struct dop_node *n) {
+  return n->status == DOP_CONNECTED &&
+         n->socket->ops->backlog(n->socket) <= n->transport->limits.low_mark;
 }
 
 static int flush_queue(struct dop_node *n, int all) {
@@ -417,7 +424,7 @@ static int flush_queue(struct dop_node *n, int all) {
 }
 
 void dop_node_pump(struct dop_node *n) {
-  if (flush_queue(n, 0) == 0) dop_node_check_drain(n);
+  if (!may_refill(n) || flush_queue(n, 0) == 0) dop_node_check_drain(n);
 }
 
 void dop_node_check_drain(struct dop_node *n) {
@@ -464,7 +471,7 @@ static enum dop_sent send_lossless(struct dop_node *n, const struct dop_message 
   enum dop_sent sent = enqueue(n, m);
   if (sent == DOP_SENT && at_once)
     dop_lossless_write(n, m);
-  else if (sent == DOP_SENT && n->status == DOP_CONNECTED)
+  else if (sent == DOP_SENT && may_refill(n))
     dop_lossless_pump(n, 0);
   return sent;
 }

@@ -15,10 +15,6 @@ struct dop_transport;
 
 #define DOP_PROBE_LEN 8
 
-/* Above this many bytes that the system has not taken yet, a node keeps its messages in its own
- * queue, where a lost socket does not take them along. */
-#define DOP_SOCKET_MARK 65536
-
 struct dop_socket_ops {
   /* Takes a whole message for the peer; its data is copied. -1 without memory. */
   int (*send)(struct dop_socket *s, const struct dop_message *m);

@@ -29,6 +29,8 @@ struct dop_limits {
   uint32_t max_idle_frames;         /* 1000 without data, in a second; 0: no limit */
   uint32_t queue_bytes;             /* 1 MiB of messages not yet written, a node */
   uint32_t queue_messages;          /* 1024 of them */
+  uint32_t high_mark;               /* 64 KiB that the system has not taken: the rest waits there */
+  uint32_t low_mark;                /* 32 KiB: and follows once no more than this is left */
   uint32_t max_detached;            /* 100,000 RECONNECTING nodes in all */
   uint64_t max_detached_bytes;      /* 256 MiB in their queues */
   uint32_t max_unconfirmed;         /* 10,000 half-confirmed sessions without a socket */

@@ -33,6 +33,10 @@ function options.check(given, known, where)
   end
   local wrong = core.wrong_limit(given) or core.wrong_compression(given.compression)
   if wrong then error(("%s: %s"):format(where, wrong), 3) end
+  local high, low = given.high_mark or core.defaults.high_mark, given.low_mark
+  if low and low > high then
+    error(('%s: option "low_mark": at most "high_mark" expected, %d, got %d'):format(where, high, low), 3)
+  end
   if not given.url then error(("%s: option \"url\" is missing"):format(where), 3) end
 end
 

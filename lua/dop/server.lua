@@ -129,7 +129,7 @@ function core.transport_methods.reload_tls(server, given)
   end
   local wrong = given and tls.wrong(given, "server")
   if wrong then error("server:reload_tls: " .. wrong, 2) end
-  if server.closed then return nil, "the server is closed", "CLOSED" end
+  if server.closed or server.draining then return nil, "the server is closed", "CLOSED" end
   local options_now = given or values.tls
   local secure, why, code = tls.make(values.host, "server", options_now)
   if not secure then return nil, why, code end
