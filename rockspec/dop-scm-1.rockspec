@@ -103,6 +103,7 @@ build = {
     ["dop.headers"] = "lua/dop/headers.lua",
     ["dop"] = "lua/dop/init.lua",
     ["dop.inproc"] = "lua/dop/inproc.lua",
+    ["dop.log"] = "lua/dop/log.lua",
     ["dop.loop"] = "lua/dop/loop.lua",
     ["dop.options"] = "lua/dop/options.lua",
     ["dop.server"] = "lua/dop/server.lua",

@@ -69,8 +69,12 @@ void dop_push_anchored(lua_State *L, struct dop_host *h, int ref) {
 static const char watcher[] = "watcher";
 
 void dop_push_watcher(lua_State *L, struct dop_host *h) {
-  if (!h->own || !h->watched) {
+  if (!h->watched) {
     lua_pushnil(L);
+    return;
+  }
+  if (!h->own) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, h);
     return;
   }
   int t = anchors(L, h);
@@ -80,8 +84,13 @@ void dop_push_watcher(lua_State *L, struct dop_host *h) {
 }
 
 void dop_set_watcher(lua_State *L, struct dop_host *h) {
-  int t = live_anchors(L, h);
-  h->watched = lua_isfunction(L, t - 1);
+  h->watched = lua_isfunction(L, -1);
+  h->engine.watched = h->watched;
+  if (!h->own) {
+    lua_rawsetp(L, LUA_REGISTRYINDEX, h);
+    return;
+  }
+  live_anchors(L, h);
   lua_insert(L, -2);
   lua_setfield(L, -2, watcher);
   lua_pop(L, 1);

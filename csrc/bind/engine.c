@@ -62,6 +62,10 @@ static int engine_gc(lua_State *L) {
   box->host = NULL;
   if (!h) return 0;
   h->L = NULL;
+  if (h->watched && !h->own) { /* another may come to lie where this one did */
+    lua_pushnil(L);
+    dop_set_watcher(L, h);
+  }
   dop_engine_forget(&h->engine);
   dop_host_unref(h);
   return 0;
@@ -130,12 +134,12 @@ static int engine_call(lua_State *L) {
   return 0;
 }
 
-/* engine:watch(fn): of a world's engine: fn(name, node or transport, ...) is told of every event,
- * before its handlers, and fn("complaint", text) of every error that goes to stderr. */
+/* engine:watch(fn or nil): fn(name, node or transport, ...) is told of every event, before its
+ * handlers, and fn("complaint", text) of every error that goes to stderr, unless it returns true.
+ */
 static int engine_watch(lua_State *L) {
   struct dop_host *h = dop_check_host(L, 1);
-  luaL_checktype(L, 2, LUA_TFUNCTION);
-  if (!h->own) return luaL_argerror(L, 1, "an engine with a seed expected");
+  if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);
   dop_set_watcher(L, h);
   return 0;

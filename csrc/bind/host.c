@@ -23,6 +23,7 @@ static int explain(lua_State *L) {
 struct complaint {
   struct dop_host *h;
   const char *what, *message;
+  int taken;
 };
 
 static int tell_watcher(lua_State *L) {
@@ -30,16 +31,18 @@ static int tell_watcher(lua_State *L) {
   dop_push_watcher(L, c->h);
   lua_pushliteral(L, "complaint");
   lua_pushfstring(L, "error in %s: %s", c->what, c->message);
-  lua_call(L, 2, 0);
+  lua_call(L, 2, 1);
+  c->taken = lua_toboolean(L, -1);
   return 0;
 }
 
-/* The error message on top goes to stderr; whoever watches the host is told too. */
+/* The error message on top goes to whoever watches the host, and to stderr unless that one says
+ * that this is done with. */
 static void complain(struct dop_host *h, lua_State *L, const char *what) {
   const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-  struct complaint c = {h, what, message ? message : "(no message)"};
-  fprintf(stderr, "dop: error in %s: %s\n", what, c.message);
+  struct complaint c = {h, what, message ? message : "(no message)", 0};
   if (h->watched && lua_checkstack(L, 4) && dop_cpcall(L, tell_watcher, &c)) lua_pop(L, 1);
+  if (!c.taken) fprintf(stderr, "dop: error in %s: %s\n", what, c.message);
 }
 
 struct call {
@@ -85,9 +88,9 @@ void dop_host_call_top(struct dop_host *h, lua_State *L, const char *what) {
 /* --- emitting --- */
 
 static const char *const event_names[DOP_EVENTS] = {
-    "open",      "message",    "close",  "error", "connect", "reconnecting",
-    "reconnect", "disconnect", "status", "drain", "request", "principal",
-    "http",      "down",       "over",   "gone"};
+    "open",      "message",    "close",  "error",  "connect", "reconnecting",
+    "reconnect", "disconnect", "status", "drain",  "request", "principal",
+    "http",      "down",       "over",   "accept", "refuse",  "gone"};
 
 /* Whoever sends without end, or answers each message with another one in the same process, may not
  * keep the loop. A round has so many messages for all; a socket may take what is left of them,
@@ -270,6 +273,34 @@ static void renew_request(lua_State *L, int node, struct dop_event *ev) {
   lua_pop(L, 2);
 }
 
+static int push_address(lua_State *L, struct dop_event *ev) {
+  struct dop_link *l = ev->socket ? dop_link_of(ev->socket) : NULL;
+  lua_pushstring(L, l ? l->address : "local");
+  return 1;
+}
+
+/* What nobody but a watcher is told, behind the arguments of a handler. Returns how many values. */
+static int push_more(lua_State *L, struct dop_event *ev) {
+  switch (ev->type) {
+  case DOP_EVENT_CLOSE:
+    lua_pushstring(L, ev->code_name[0] ? ev->code_name : NULL);
+    return 1;
+  case DOP_EVENT_ACCEPT:
+    push_address(L, ev);
+    lua_pushinteger(L, ev->socket->number);
+    return 2;
+  case DOP_EVENT_REFUSE:
+    push_address(L, ev);
+    lua_pushinteger(L, (lua_Integer)ev->code);
+    lua_pushstring(L, ev->why[0] ? ev->why : NULL);
+    lua_pushstring(L, ev->code_name);
+    lua_pushinteger(L, (lua_Integer)ev->written);
+    return 5;
+  default:
+    return 0;
+  }
+}
+
 /* Tells who watches the host: the event's name, its node or transport, and its arguments, which are
  * on top and stay there. */
 static void watch(lua_State *L, struct dop_delivery *d, int event, int subject, int nargs) {
@@ -296,7 +327,11 @@ static void deliver_event(lua_State *L, struct dop_delivery *d, struct dop_event
   int subject = lua_gettop(L);
   if (box && box->has_values) renew_request(L, subject, ev);
   int nargs = push_arguments(L, ev);
-  if (d->h->watched && !is_killed(ev->transport)) watch(L, d, ev->type, subject, nargs);
+  if (d->h->watched && !is_killed(ev->transport)) {
+    int more = push_more(L, ev);
+    watch(L, d, ev->type, subject, nargs + more);
+    lua_pop(L, more);
+  }
   emit(L, d, ev->transport, subject, box, ev->type, nargs);
   if (ev->node && (ev->type == DOP_EVENT_CONNECT || ev->type == DOP_EVENT_RECONNECT)) {
     struct dop_link *l = ev->node->socket ? dop_link_of(ev->node->socket) : NULL;

@@ -216,19 +216,6 @@ static void set_count(lua_State *L, const char *name, uint64_t value) {
   lua_setfield(L, -2, name);
 }
 
-static const char *const refusals[DOP_REFUSALS] = {
-    NULL,
-    "refused_request",
-    "refused_origin",
-    "refused_authorize",
-    "refused_timeout",
-    "refused_pending",
-    "refused_full",
-    "refused_address",
-    "refused_closing",
-    "refused_memory",
-};
-
 /* transport:stats() -> table of counts: what is there now, and what happened since the beginning.
  */
 static int transport_stats(lua_State *L) {
@@ -247,7 +234,11 @@ static int transport_stats(lua_State *L) {
   set_count(L, "disconnects", t->disconnects);
   set_count(L, "refused", t->refused);
   set_count(L, "http", t->http);
-  for (int i = DOP_ADMITTED + 1; i < DOP_REFUSALS; i++) set_count(L, refusals[i], t->refusals[i]);
+  for (int i = DOP_ADMITTED + 1; i < DOP_REFUSALS; i++) {
+    lua_pushfstring(L, "refused_%s", dop_refusal_name(i));
+    lua_pushinteger(L, (lua_Integer)t->refusals[i]);
+    lua_rawset(L, -3);
+  }
   set_count(L, "expired", t->expired);
   set_count(L, "evicted", t->evicted);
   set_count(L, "takeovers", t->takeovers);

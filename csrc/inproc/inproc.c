@@ -196,7 +196,7 @@ int dop_inproc_connect(struct dop_transport *client, struct dop_transport *serve
   if (l->max_sockets && server->socket_count >= l->max_sockets) refusal = DOP_REFUSED_FULL;
   if (server->pending_count >= l->max_pending) refusal = DOP_REFUSED_PENDING;
   if (refusal) {
-    dop_transport_refused(server, refusal);
+    dop_transport_refused(server, NULL, refusal, 503, "Too many connections at once.\n");
     return -1;
   }
   struct end *c = new_end(client, name);
@@ -214,12 +214,10 @@ int dop_inproc_connect(struct dop_transport *client, struct dop_transport *serve
     return 0;
   }
   struct dop_event *ev = dop_engine_event(server, NULL, DOP_EVENT_REQUEST, NULL);
-  if (ev) {
-    ev->socket = &s->socket;
-    dop_socket_ref(ev->socket);
-  } else {
+  if (ev)
+    dop_event_socket(ev, &s->socket);
+  else
     dop_inproc_refuse(&s->socket, 503);
-  }
   return 0;
 }
 
@@ -255,7 +253,7 @@ void dop_inproc_refuse(struct dop_socket *s, unsigned status) {
   char why[64];
   if (!e->asked || e->dead) return;
   snprintf(why, sizeof why, "refused by the server with status %u", status);
-  dop_transport_refused(s->transport, DOP_REFUSED_AUTHORIZE);
+  dop_transport_refused(s->transport, s, DOP_REFUSED_AUTHORIZE, status, why);
   end_peer(e, 1006, why);
   die(e);
 }

@@ -24,7 +24,9 @@ static void answer(struct dop_link *l, const struct dop_answer *a, enum dop_refu
   if (l->upgrade->plain)
     l->socket.transport->http++;
   else
-    dop_transport_refused(l->socket.transport, cause);
+    dop_transport_refused(l->socket.transport, &l->socket, cause, a->status,
+                          cause == DOP_REFUSED_AUTHORIZE ? NULL
+                                                         : a->body); /* not what others say */
   if (a->status && dop_upgrade_write_answer(dop_link_out(l), &own))
     dop_link_die(l, 0);
   else
@@ -79,6 +81,9 @@ struct dop_link *dop_link_accept(struct dop_transport *t, const char *address) {
     l->address = dop_malloc(size);
     if (l->address) memcpy(l->address, address, size);
   }
+  struct dop_event *ev =
+      t->engine->watched ? dop_engine_event(t, NULL, DOP_EVENT_ACCEPT, NULL) : NULL;
+  if (ev) dop_event_socket(ev, &l->socket);
   enum dop_refusal refusal = dop_link_room(l);
   if (refusal)
     dop_link_refuse_for(l, refusal, 503, DOP_RETRY_LATER,
@@ -116,8 +121,7 @@ static void ask(struct dop_link *l, enum dop_event_type type) {
     out_of_memory(l);
     return;
   }
-  ev->socket = &l->socket;
-  dop_socket_ref(ev->socket);
+  dop_event_socket(ev, &l->socket);
 }
 
 static int hear_request(struct dop_link *l, size_t len) {

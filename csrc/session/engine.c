@@ -175,6 +175,11 @@ void dop_engine_put_off(struct dop_engine *e, struct dop_event *ev) {
   e->later_last = &ev->next;
 }
 
+void dop_event_socket(struct dop_event *ev, struct dop_socket *s) {
+  ev->socket = s;
+  dop_socket_ref(s);
+}
+
 void dop_event_code(struct dop_event *ev, const char *code_name) {
   snprintf(ev->code_name, sizeof ev->code_name, "%s", code_name ? code_name : "");
 }

@@ -30,7 +30,10 @@ enum dop_event_type {
   DOP_EVENT_HTTP,         /* a server's socket asks for no upgrade: socket */
   DOP_EVENT_DOWN, /* a client has no socket and no session on the way to one: why, code, elapsed */
   DOP_EVENT_OVER, /* a client makes no further attempt */
-  DOP_EVENT_GONE  /* for the binding alone: the node ended without an event, let go of it */
+  DOP_EVENT_ACCEPT, /* for whoever watches alone, as the next: a server got a socket: socket */
+  DOP_EVENT_REFUSE, /* it refused one: socket, code (a status), why, code_name (the cause), written
+                       (others since the last that was told) */
+  DOP_EVENT_GONE    /* for the binding alone: the node ended without an event, let go of it */
 };
 #define DOP_EVENTS (DOP_EVENT_GONE + 1)
 
@@ -64,7 +67,8 @@ struct dop_engine {
   void (*free_deflate)(struct dop_deflate_pool *);
   uint8_t pool[128]; /* randomness for mask keys, nothing else */
   uint32_t pool_left;
-  unsigned sweep : 1; /* a closed transport may have lost the last thing that kept it */
+  unsigned watched : 1; /* somebody wants ACCEPT and REFUSE */
+  unsigned sweep : 1;   /* a closed transport may have lost the last thing that kept it */
   struct dop_event *later, **later_last; /* put off, see dop_engine_put_off() */
   uint64_t later_at;                     /* ms; when they are tried again */
   struct dop_node *owed;                 /* events that found no memory and may not be lost: */
@@ -86,6 +90,9 @@ void dop_engine_dispose(struct dop_engine *e); /* everything that used it is gon
  * told a little later, DOWN without its particulars. */
 struct dop_event *dop_engine_event(struct dop_transport *t, struct dop_node *node,
                                    enum dop_event_type type, const char *why);
+
+/* For an event about a socket, which it refers to from here on. */
+void dop_event_socket(struct dop_event *ev, struct dop_socket *s);
 
 /* Copies the name of an error code, may be NULL, into the event. */
 void dop_event_code(struct dop_event *ev, const char *code_name);

@@ -6,6 +6,7 @@
 #include "session/lossless.h"
 
 #define DRAIN_EVERY   20   /* ms between two looks at what still waits */
+#define TELL_EVERY    1000 /* ms between two refusals of one cause that are told */
 #define DOP_COME_BACK 1012 /* "service restart": later, or to another process */
 
 const struct dop_limits dop_limits_default = {
@@ -180,6 +181,37 @@ void dop_transport_finish(struct dop_transport *t) {
   close_sockets(t, 1000);
   dop_transport_sweep(t);
   dop_transport_unref(t);
+}
+
+const char *dop_refusal_name(enum dop_refusal cause) {
+  static const char *const names[DOP_REFUSALS] = {"",        "request", "origin", "authorize",
+                                                  "timeout", "pending", "full",   "address",
+                                                  "closing", "memory"};
+  return names[cause];
+}
+
+/* One of a cause a second: a flood must not become a flood of what is told about it. */
+static DOP_SELDOM void tell_refusal(struct dop_transport *t, struct dop_socket *s,
+                                    enum dop_refusal cause, unsigned status, const char *why) {
+  if (t->engine->now < t->tell_after[cause]) {
+    t->untold[cause]++;
+    return;
+  }
+  struct dop_event *ev = dop_engine_event(t, NULL, DOP_EVENT_REFUSE, why);
+  if (!ev) return;
+  if (s) dop_event_socket(ev, s);
+  dop_event_code(ev, dop_refusal_name(cause));
+  ev->code = status;
+  ev->written = t->untold[cause];
+  t->untold[cause] = 0;
+  t->tell_after[cause] = t->engine->now + TELL_EVERY;
+}
+
+void dop_transport_refused(struct dop_transport *t, struct dop_socket *s, enum dop_refusal cause,
+                           unsigned status, const char *why) {
+  t->refused++;
+  t->refusals[cause]++;
+  if (t->engine->watched) tell_refusal(t, s, cause, status, why);
 }
 
 enum dop_refusal dop_transport_room(const struct dop_transport *t) {

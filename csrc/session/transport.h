@@ -100,7 +100,9 @@ struct dop_transport {
 
   /* What happened so far, for stats(). */
   uint64_t opened, connects, reconnects, disconnects, refused;
-  uint64_t refusals[DOP_REFUSALS];                         /* by cause; all of them are `refused` */
+  uint64_t refusals[DOP_REFUSALS];   /* by cause; all of them are `refused` */
+  uint64_t tell_after[DOP_REFUSALS]; /* ms; until then a further one is not told, but counted: */
+  uint32_t untold[DOP_REFUSALS];
   uint64_t delivered, acknowledged, replayed, handed_back; /* messages of lossless sessions */
   uint64_t takeovers;       /* resumptions of sessions that still had a socket */
   uint64_t refused_resumes; /* 4400, 4403, 4409 */
@@ -146,11 +148,12 @@ void dop_transport_finish(struct dop_transport *t);
 /* Whether the socket that a server got last may begin its handshake; if not, why. */
 enum dop_refusal dop_transport_room(const struct dop_transport *t);
 
-/* Counts a refusal. */
-static inline void dop_transport_refused(struct dop_transport *t, enum dop_refusal why) {
-  t->refused++;
-  t->refusals[why]++;
-}
+/* Counts a refusal, of which somebody may be told: with `status` and `why`. */
+void dop_transport_refused(struct dop_transport *t, struct dop_socket *s, enum dop_refusal cause,
+                           unsigned status, const char *why);
+
+/* "request", "origin" ...: the name of a cause. */
+const char *dop_refusal_name(enum dop_refusal cause);
 
 /* Whether a client has a session of plain DOP to resume, for which nothing else may be offered. */
 int dop_transport_keeps_plain(const struct dop_transport *t);

@@ -5,6 +5,7 @@ local backoff = require "dop.backoff"
 local core = require "dop.core"
 local headers = require "dop.headers"
 local inproc = require "dop.inproc"
+local log = require "dop.log"
 local options = require "dop.options"
 local tls = require "dop.tls"
 
@@ -77,6 +78,9 @@ local function retry(client, why, code, held, number, retry_after)
   -- The policy is the application's: it may have closed the client.
   if client.closed then return end
   if not seconds then
+    if log.on() then
+      log.enter("warn", "gaveup", log.about(client, { attempt = state.attempt, why = why, code = code }))
+    end
     client:give_up("gaveup")
     return
   end
@@ -85,12 +89,19 @@ local function retry(client, why, code, held, number, retry_after)
     if not client.closed then dial(client) end
   end)
   state.attempt, state.waits = state.attempt + 1, true
+  if log.on() then
+    log.enter("info", "retry", log.about(client, {
+      attempt = state.attempt - 1, seconds = seconds, why = why, code = code,
+      status = not closed and number or nil, close = closed and number or nil,
+    }))
+  end
 end
 
 function dial(client)
   local state, host = state_of(client), core.values(client).host
   local where = state.where
   local ok, why, code
+  if log.on() then log.enter("debug", "dial", log.about(client, { attempt = state.attempt })) end
   if where.scheme == "local" then
     ok, why, code = inproc.dial(host, client, where.name)
   else

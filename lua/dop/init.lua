@@ -8,6 +8,7 @@
 -- This file is the table of contents of the public API; docs/api.md tells the rest.
 
 local co = require "dop.co"
+local log = require "dop.log"
 local loop = require "dop.loop"
 require "dop.emitter"
 require "dop.transport"
@@ -22,6 +23,7 @@ local dop = {
   random = loop.random, -- () -> a number in [0, 1) from the system's CSPRNG
   go = co.go,
   sleep = co.sleep,
+  log = log.set, -- (fn) -> the hook before: fn(level, event, fields) is told what happens
   loop = loop.get, -- () -> the loop: pollfd, timeout, step, for hosts that have a loop of their own
   VERSION = "scm",
 }

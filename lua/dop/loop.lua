@@ -3,6 +3,7 @@
 -- world. What is made on a host stays with it.
 
 local core = require "dop.core"
+local log = require "dop.log"
 
 local loop = {}
 
@@ -14,7 +15,10 @@ local host = real
 local current, engine
 
 function real.engine()
-  if not engine then engine = core.engine() end
+  if not engine then
+    engine = core.engine()
+    log.attach(engine)
+  end
   return engine
 end
 
@@ -30,6 +34,7 @@ function real.stop()
 end
 
 function real.complain(text)
+  if log.feed("complaint", text) then return end
   io.stderr:write("dop: ", text, "\n")
 end
 

@@ -3,6 +3,7 @@
 local answers = require "dop.answers"
 local core = require "dop.core"
 local inproc = require "dop.inproc"
+local log = require "dop.log"
 local loop = require "dop.loop"
 local options = require "dop.options"
 local tls = require "dop.tls"
@@ -92,6 +93,7 @@ local function begin(server, given, parsed, secure)
   local failed, why, code = bind(server, parsed, given, secure)
   if failed then return true, why, code end
   core.values(server).tls = given.tls
+  if log.on() then log.enter("info", "listen", log.about(server, {})) end
   core.keep(server) -- last: until here whatever fails leaves garbage
 end
 

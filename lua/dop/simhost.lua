@@ -4,6 +4,7 @@
 
 local clock = require "dop.clock"
 local core = require "dop.core"
+local log = require "dop.log"
 
 local simhost = {}
 
@@ -320,7 +321,7 @@ function simhost.new(options)
     self:log("complaint: %s", text:match("^[^\n]*"))
   end
   function self.complain(text)
-    io.stderr:write("dop: ", text, "\n")
+    if not log.feed("complaint", text) then io.stderr:write("dop: ", text, "\n") end
     note(text)
   end
   machine:watch(function(event, subject, ...)
@@ -329,6 +330,7 @@ function simhost.new(options)
     elseif self.lines and told[event] then
       self:log("%s %s", self:name(subject), told[event](...))
     end
+    return log.feed(event, subject, ...)
   end)
   return self
 end

@@ -1,6 +1,7 @@
 --- What servers and clients have in common beyond the machine: closing.
 
 local core = require "dop.core"
+local log = require "dop.log"
 
 local function check(transport, options)
   if options == nil then return end
@@ -34,9 +35,15 @@ function core.transport_methods.close(transport, options)
   if cancel then cancel() end
   if drain and not transport.draining and not transport.closed then
     if release then values[core.over] = { release } end
+    if log.on() then
+      log.enter("info", "draining", log.about(transport, { seconds = drain, nodes = transport:stats().nodes }))
+    end
     transport:drain_sessions(drain)
     return
   end
   if release then release() end
+  if log.on() and transport.role == "server" and values.url and not transport.closed and not transport.draining then
+    log.enter("info", "closed", log.about(transport, { nodes = transport:stats().nodes }))
+  end
   transport:end_sessions()
 end
