@@ -94,6 +94,7 @@ static const struct limit {
     LIMIT(max_pending_per_address, U32, 0, 1 << 30),
     LIMIT(max_sockets, U32, 0, 1 << 30),
     LIMIT(max_sockets_per_address, U32, 0, 1 << 30),
+    LIMIT(max_bytes, U64, 0, 1e15),
     LIMIT(max_unconfirmed, U32, 0, 1 << 24),
     LIMIT(max_tombstones, U32, 0, 1 << 24),
     LIMIT(half_min, U32, 1, DOP_HALF_MAX),

@@ -226,6 +226,7 @@ static int transport_stats(lua_State *L) {
   set_count(L, "pending", t->pending_count);
   set_count(L, "detached", t->detached_count);
   set_count(L, "detached_bytes", t->detached_bytes);
+  set_count(L, "bytes", t->bytes);
   set_count(L, "unconfirmed", t->unconfirmed_count);
   set_count(L, "tombstones", (uint64_t)t->tombs.count + t->unconfirmed_tombs.count);
   set_count(L, "sockets_opened", t->opened);
@@ -241,6 +242,7 @@ static int transport_stats(lua_State *L) {
   }
   set_count(L, "expired", t->expired);
   set_count(L, "evicted", t->evicted);
+  set_count(L, "shed", t->shed);
   set_count(L, "takeovers", t->takeovers);
   set_count(L, "refused_resumes", t->refused_resumes);
   set_count(L, "delivered", t->delivered);

@@ -37,11 +37,22 @@ const char *dop_link_output(const struct dop_link *l, size_t *len) {
   return *len ? l->out.data + l->out_at : NULL;
 }
 
+/* Enters what its buffers hold into the transport's sum, in place of what it entered before. */
+static void tally(struct dop_link *l) {
+  struct dop_transport *t = l->socket.transport;
+  uint64_t held = (uint64_t)l->in.cap + l->out.cap + l->ws.assembly.cap + l->in_flight;
+  if (held > UINT32_MAX) held = UINT32_MAX;
+  t->bytes += held - l->held;
+  l->held = (uint32_t)held;
+}
+
 void dop_link_sent(struct dop_link *l, size_t n) {
   l->out_at += (uint32_t)n;
   if (l->out_at == l->out.len) {
     l->out_at = 0;
     dop_bytes_leave(&l->out, &engine(l)->spare, SPARE_MAX);
+    tally(l);
+    dop_transport_tallied(l->socket.transport);
   }
   dop_node_writable(&l->socket);
 }
@@ -52,10 +63,13 @@ void dop_link_take(struct dop_link *l, struct dop_bytes *b, uint32_t *at) {
   l->in_flight = l->out.len - l->out_at;
   memset(&l->out, 0, sizeof l->out);
   l->out_at = 0;
+  tally(l);
 }
 
 void dop_link_wrote(struct dop_link *l) {
   l->in_flight = 0;
+  tally(l);
+  dop_transport_tallied(l->socket.transport);
   if (l->state == DOP_LINK_DEAD) return;
   dop_node_writable(&l->socket);
   dop_socket_mark_dirty(&l->socket);
@@ -118,7 +132,11 @@ static int write_frame(struct dop_link *l, enum dop_ws_opcode op, const char *da
   uint8_t mask[4];
   int ok;
   const uint8_t *m = mask_for(l, mask, &ok);
-  return ok ? dop_ws_write(dop_link_out(l), op, data, len, m) : -1;
+  if (!ok) return -1;
+  uint32_t cap = l->out.cap;
+  int failed = dop_ws_write(dop_link_out(l), op, data, len, m);
+  if (l->out.cap != cap) tally(l);
+  return failed;
 }
 
 static int write_close(struct dop_link *l, unsigned code, const char *reason) {
@@ -304,7 +322,15 @@ void dop_link_settle(struct dop_link *l) {
   if (l->in.len == 0) dop_bytes_dispose(&l->in);
   l->input = NULL;
   l->input_len = 0;
-  if (failed) dop_link_lost(l, "ENOMEM", "no memory for the bytes that came");
+  uint32_t held = l->held;
+  tally(l);
+  dop_transport_tallied(l->socket.transport);
+  if (failed)
+    dop_link_lost(l, "ENOMEM", "no memory for the bytes that came");
+  else if (l->held > held && l->state == DOP_LINK_OPEN &&
+           (l->in.len || l->ws.in_frame || l->ws.in_message) &&
+           dop_transport_full(l->socket.transport, 0))
+    dop_node_shed(&l->socket); /* it sends more of what is not whole */
   if (l->ended && !l->socket.ready && !dop_socket_stopped(&l->socket)) dop_link_eof(l);
 }
 
@@ -456,6 +482,7 @@ static DOP_SELDOM int send_packed(struct dop_link *l, enum dop_ws_opcode op,
   const uint8_t *key = mask_for(l, mask, &ok);
   if (!ok) return -1;
   size_t size = dop_deflate_write(l->ws.deflate, dop_link_out(l), op, m->data, m->len, key);
+  tally(l);
   if (!size) return 0;
   t->deflated_from += m->len;
   t->deflated_to += size;
@@ -505,6 +532,9 @@ static void link_free(struct dop_socket *s) {
   dop_deflate_free(l->ws.deflate);
   dop_bytes_dispose(&l->in);
   dop_bytes_dispose(&l->out);
+  l->in_flight = 0;
+  tally(l);
+  dop_transport_tallied(l->socket.transport);
   dop_free(l->address);
   dop_free(l);
 }

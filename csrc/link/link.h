@@ -40,6 +40,7 @@ struct dop_link {
   uint32_t input_len;
   uint32_t out_at;
   uint32_t in_flight;    /* bytes that the driver took away to write */
+  uint32_t held;         /* bytes of memory that are entered into the transport's sum */
   uint64_t heard_at;     /* ms; when the last byte came */
   char *address;         /* the peer's, for people; may be NULL */
   void *driver;          /* the driver's */

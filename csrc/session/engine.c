@@ -196,6 +196,8 @@ void dop_event_free(struct dop_event *ev) {
   struct dop_transport *t = ev->transport;
   struct dop_engine *e = t->engine;
   dop_queue_dispose(&ev->unsettled);
+  dop_queue_tally(&ev->unsettled, &t->bytes);
+  dop_transport_tallied(t);
   t->events--;
   dop_transport_sweep(t);
   if (ev->node) {

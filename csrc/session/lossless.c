@@ -31,6 +31,7 @@ void dop_account_free(struct dop_node *n) {
   if (!a) return;
   dop_timers_disarm(&engine(n)->timers, &a->timer);
   dop_queue_dispose(&a->parked);
+  dop_queue_tally(&a->parked, &n->transport->bytes);
   dop_free(a->hand);
   dop_free(a);
   n->account = NULL;
@@ -120,9 +121,11 @@ static DOP_SELDOM void park(struct dop_node *n, const struct dop_message *m) {
   uint64_t bytes = dop_queue_size(q) - (uint64_t)q->count * DOP_QUEUE_OVERHEAD + m->len;
   if (q->count && (q->count >= a->peer.max_messages || bytes > a->peer.max_bytes))
     violation(n, "more unacknowledged messages than the limits said");
+  else if (dop_transport_full(n->transport, m->len))
+    dop_node_shed(n->socket);
   else if (dop_queue_push(&a->parked, m))
     dop_node_give_up_socket(n);
-  else if (dop_queue_size(q) > (uint64_t)l->queue_bytes + l->max_message) {
+  else if (dop_node_tally(n), dop_queue_size(q) > (uint64_t)l->queue_bytes + l->max_message) {
     /* The peer may hold more than we care to: the rest waits in its hands. */
     n->socket->crammed = 1;
     dop_socket_mark_dirty(n->socket);
@@ -171,6 +174,7 @@ int dop_lossless_unpark(struct dop_node *n, struct dop_message *m) {
   memcpy(a->hand, m->data, m->len);
   m->data = a->hand;
   dop_queue_pop(&a->parked);
+  dop_node_tally(n);
   if (!a->parked.count) n->socket->crammed = 0;
   return count_data(a, m);
 }
@@ -186,6 +190,7 @@ void dop_lossless_undelivered(struct dop_node *n) {
 
 void dop_lossless_forget_parked(struct dop_node *n) {
   dop_queue_dispose(&n->account->parked);
+  dop_node_tally(n);
   n->account->end_parked = 0;
   if (n->socket) n->socket->crammed = 0; /* there is room again, also for the answer to an end */
 }
@@ -316,6 +321,7 @@ int dop_lossless_settle(struct dop_node *n, uint64_t h) {
   if (h != a->acked) a->stuck = 0;
   n->transport->acknowledged += h - a->acked;
   dop_queue_drop(&n->queue, h - a->acked, &engine(n)->spare_queue);
+  dop_node_tally(n);
   a->acked = h;
   if (a->next < a->acked) a->next = a->acked;
   dop_node_check_drain(n);

@@ -56,6 +56,8 @@ void dop_node_unref(struct dop_node *n) {
   dop_node_free_question(n);
   dop_account_free(n);
   dop_queue_dispose(&n->queue);
+  dop_queue_tally(&n->queue, &t->bytes);
+  dop_transport_tallied(t);
   if (t->current == n) t->current = NULL;
   dop_free(n);
   dop_transport_unref(t);
@@ -109,6 +111,7 @@ void dop_node_list(struct dop_node *n, int detached) {
   l->last = n;
   /* It may wait for long, and what counts is what it holds. */
   if (detached) dop_queue_trim(&n->queue);
+  dop_node_tally(n);
   count_detached(n, 1);
 }
 
@@ -323,6 +326,11 @@ void dop_node_part(struct dop_socket *s, unsigned code, const char *code_name, c
   dop_socket_unref(s);
 }
 
+void dop_node_shed(struct dop_socket *s) {
+  s->transport->shed++;
+  dop_node_part(s, 1013, "FULL", "the server holds as much as it may, try again later");
+}
+
 void dop_node_take_socket(struct dop_node *holder, struct dop_node *newcomer) {
   struct dop_transport *t = holder->transport;
   struct dop_socket *s = newcomer->socket;
@@ -424,11 +432,13 @@ static int flush_queue(struct dop_node *n, int all) {
 }
 
 void dop_node_pump(struct dop_node *n) {
-  if (!may_refill(n) || flush_queue(n, 0) == 0) dop_node_check_drain(n);
+  int kept = !may_refill(n) || flush_queue(n, 0) == 0;
+  dop_node_tally(n);
+  if (kept) dop_node_check_drain(n);
 }
 
 void dop_node_check_drain(struct dop_node *n) {
-  if (!n->full) return;
+  if (!n->full || dop_transport_full(n->transport, 0)) return;
   const struct dop_limits *l = &n->transport->limits;
   if (n->queue.count > l->queue_messages / 2 || dop_queue_size(&n->queue) > l->queue_bytes / 2)
     return;
@@ -438,6 +448,20 @@ void dop_node_check_drain(struct dop_node *n) {
 
 void dop_node_writable(struct dop_socket *s) {
   if (s->node && s->node->status == DOP_CONNECTED) dop_node_pump(s->node);
+}
+
+void dop_node_tally(struct dop_node *n) {
+  struct dop_transport *t = n->transport;
+  dop_queue_tally(&n->queue, &t->bytes);
+  if (n->account) dop_queue_tally(&n->account->parked, &t->bytes);
+  dop_transport_tallied(t);
+}
+
+/* No room in all: the node is told when there is, as if its own queue had been full. */
+static DOP_SELDOM enum dop_sent starve(struct dop_node *n) {
+  n->full = 1;
+  n->transport->starved = 1;
+  return DOP_SEND_FULL;
 }
 
 static inline enum dop_sent enqueue(struct dop_node *n, const struct dop_message *m) {
@@ -453,6 +477,7 @@ static inline enum dop_sent enqueue(struct dop_node *n, const struct dop_message
   }
   size_t held = dop_queue_held(&n->queue);
   if (dop_queue_push(&n->queue, m)) return DOP_SEND_NOMEM;
+  dop_queue_tally(&n->queue, &t->bytes);
   if (n->detached) {
     t->detached_bytes += dop_queue_held(&n->queue) - held;
     enforce_caps(t);
@@ -464,6 +489,7 @@ static inline enum dop_sent enqueue(struct dop_node *n, const struct dop_message
 static enum dop_sent send_lossless(struct dop_node *n, const struct dop_message *m) {
   if (n->account->closing) return DOP_SEND_CLOSED;
   if (m->len > dop_lossless_max_message(n)) return DOP_SEND_TOOLARGE;
+  if (dop_transport_full(n->transport, m->len)) return starve(n);
   /* The usual case: what the peer allows and the socket takes is written from where it lies. */
   int at_once =
       n->account->heard_limits && !dop_queue_unwritten(&n->queue) && dop_node_takes_more(n);
@@ -481,6 +507,7 @@ enum dop_sent dop_node_send(struct dop_node *n, const struct dop_message *m) {
   if (n->account) return send_lossless(n, m);
   if (m->len > n->transport->limits.max_message) return DOP_SEND_TOOLARGE;
   if (m->kind == DOP_TEXT && dop_token_is(n->token, m->data, m->len)) return DOP_SEND_RESERVED;
+  if (dop_transport_full(n->transport, m->len)) return starve(n);
   if (!n->queue.count && dop_node_takes_more(n))
     return n->socket->ops->send(n->socket, m) ? DOP_SEND_NOMEM : DOP_SENT;
   return enqueue(n, m);

@@ -101,6 +101,10 @@ void dop_node_lost(struct dop_socket *s, unsigned code, const char *code_name, c
 /* The same, when it is this end that wants no more of the socket: it is closed with `code`. */
 void dop_node_part(struct dop_socket *s, unsigned code, const char *code_name, const char *why);
 
+/* What the socket brings would be more than the server may hold: it is closed, to be tried later.
+ */
+void dop_node_shed(struct dop_socket *s);
+
 /* The system took bytes: what waited in the queue may go on. */
 void dop_node_writable(struct dop_socket *s);
 

@@ -19,6 +19,9 @@ void dop_node_pump(struct dop_node *n);
 /* Whether the node is CONNECTED and its socket below the mark. */
 int dop_node_takes_more(const struct dop_node *n);
 
+/* What the node's queues hold has changed: enters it into the transport's sum. */
+void dop_node_tally(struct dop_node *n);
+
 /* Tells `drain` once a send that found no room would find it. */
 void dop_node_check_drain(struct dop_node *n);
 

@@ -13,6 +13,13 @@ _Static_assert(sizeof(struct record) == DOP_QUEUE_OVERHEAD, "a record's head is 
 
 #define SPARE_MAX 65536 /* a larger block goes back to the system */
 
+/* It is empty; what it entered into a sum is there still. */
+static void forget(struct dop_queue *q) {
+  uint32_t tallied = q->tallied;
+  memset(q, 0, sizeof *q);
+  q->tallied = tallied;
+}
+
 /* Moves the records to the front once the room before them is the larger part: each byte is then
  * moved at most once on average. */
 static DOP_SELDOM void compact(struct dop_queue *q) {
@@ -82,7 +89,7 @@ void dop_queue_drop(struct dop_queue *q, uint64_t n, struct dop_bytes *spare) {
     return;
   }
   dop_bytes_leave(&q->bytes, spare, SPARE_MAX);
-  memset(q, 0, sizeof *q);
+  forget(q);
 }
 
 void dop_queue_move(struct dop_queue *q, struct dop_queue *to) {
@@ -92,5 +99,5 @@ void dop_queue_move(struct dop_queue *q, struct dop_queue *to) {
 
 void dop_queue_dispose(struct dop_queue *q) {
   dop_bytes_dispose(&q->bytes);
-  memset(q, 0, sizeof *q);
+  forget(q);
 }

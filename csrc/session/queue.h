@@ -25,7 +25,8 @@ struct dop_queue {
   struct dop_bytes bytes; /* records from `head` on */
   uint32_t head;
   uint32_t count;
-  uint32_t cursor; /* bytes behind `head` at which the next message to write lies */
+  uint32_t cursor;  /* bytes behind `head` at which the next message to write lies */
+  uint32_t tallied; /* see dop_queue_tally() */
 };
 
 struct dop_message {
@@ -45,6 +46,13 @@ static inline size_t dop_queue_size(const struct dop_queue *q) {
 /* Bytes of memory it has, those included that no message needs. */
 static inline size_t dop_queue_held(const struct dop_queue *q) {
   return q->bytes.cap;
+}
+
+/* Enters what the queue holds into a sum, in place of what it entered there before. Whatever else
+ * is done to the queue, also disposing of it, leaves that to be said again. */
+static inline void dop_queue_tally(struct dop_queue *q, uint64_t *sum) {
+  *sum = *sum - q->tallied + q->bytes.cap;
+  q->tallied = q->bytes.cap;
 }
 
 /* Gives back what no message needs, if the system can. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "session/lossless.h"
+#include "session/node_private.h"
 
 #define DRAIN_EVERY   20   /* ms between two looks at what still waits */
 #define TELL_EVERY    1000 /* ms between two refusals of one cause that are told */
@@ -31,6 +32,7 @@ const struct dop_limits dop_limits_default = {
     .max_pending_per_address = 0,
     .max_sockets = 0,
     .max_sockets_per_address = 0,
+    .max_bytes = 1u << 30,
     .max_tombstones = 100000,
     .half_min = DOP_HALF_MIN,
 };
@@ -183,10 +185,19 @@ void dop_transport_finish(struct dop_transport *t) {
   dop_transport_unref(t);
 }
 
+void dop_transport_relieve(struct dop_transport *t) {
+  const struct dop_node_list *lists[] = {&t->attached, &t->detached, &t->unconfirmed};
+  /* An eighth of room, so that this walk is not made for each message. */
+  if (t->bytes > t->limits.max_bytes - t->limits.max_bytes / 8) return;
+  t->starved = 0;
+  for (int k = 0; k < 3; k++)
+    for (struct dop_node *n = lists[k]->first; n; n = n->next) dop_node_check_drain(n);
+}
+
 const char *dop_refusal_name(enum dop_refusal cause) {
   static const char *const names[DOP_REFUSALS] = {"",        "request", "origin", "authorize",
                                                   "timeout", "pending", "full",   "address",
-                                                  "closing", "memory"};
+                                                  "bytes",   "closing", "memory"};
   return names[cause];
 }
 
@@ -219,6 +230,7 @@ enum dop_refusal dop_transport_room(const struct dop_transport *t) {
   if (t->closed || t->draining) return DOP_REFUSED_CLOSING;
   if (l->max_sockets && t->socket_count - t->lingering_count > l->max_sockets)
     return DOP_REFUSED_FULL;
+  if (dop_transport_full(t, 0)) return DOP_REFUSED_BYTES;
   return t->pending_count > l->max_pending ? DOP_REFUSED_PENDING : DOP_ADMITTED;
 }
 

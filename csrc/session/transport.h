@@ -38,6 +38,7 @@ struct dop_limits {
   uint32_t max_pending_per_address; /* 0: off */
   uint32_t max_sockets;             /* 0: off; those that only wait for their end not counted */
   uint32_t max_sockets_per_address; /* 0: off */
+  uint64_t max_bytes;               /* 1 GiB of messages in all, see bytes; 0: off */
   uint32_t max_tombstones;          /* 100,000 lossless sessions that are over, for a day */
   uint32_t half_min;                /* DOP_HALF_MIN; lower only in a test of the machine */
 };
@@ -54,6 +55,7 @@ enum dop_refusal {
   DOP_REFUSED_PENDING,   /* max_pending */
   DOP_REFUSED_FULL,      /* max_sockets */
   DOP_REFUSED_ADDRESS,   /* a cap by address */
+  DOP_REFUSED_BYTES,     /* max_bytes */
   DOP_REFUSED_CLOSING,   /* the server closes */
   DOP_REFUSED_MEMORY,    /* there is none */
   DOP_REFUSALS
@@ -76,6 +78,7 @@ struct dop_transport {
   struct dop_node *current; /* a client's node; NULL once that is DISCONNECTED and forgotten */
   struct dop_queue halves;  /* halves to use before random ones: tests of the machine only */
   uint64_t detached_bytes;
+  uint64_t bytes; /* memory in queues, in messages that are not whole and in unsent output */
   struct dop_timer drain; /* looks whether anything waits still */
   uint64_t drain_until;
   uint32_t detached_count, unconfirmed_count, node_count, socket_count, pending_count;
@@ -88,6 +91,7 @@ struct dop_transport {
   struct dop_tombs unconfirmed_tombs; /* whoever opens sockets in number must not fill the other */
   unsigned lossless : 1;              /* dop.r1 is offered, or selected when it is offered */
   unsigned closed : 1;
+  unsigned starved : 1;       /* a send found no room under max_bytes: some node is owed a drain */
   unsigned draining : 1;      /* it closes once nothing waits, see dop_transport_drain() */
   unsigned ask : 1;           /* requests are answered by the application, see DOP_EVENT_REQUEST */
   unsigned ask_principal : 1; /* other principals' resumptions too, see DOP_EVENT_PRINCIPAL */
@@ -107,6 +111,7 @@ struct dop_transport {
   uint64_t takeovers;       /* resumptions of sessions that still had a socket */
   uint64_t refused_resumes; /* 4400, 4403, 4409 */
   uint64_t expired, evicted;
+  uint64_t shed;                       /* sockets that were closed for max_bytes */
   uint64_t deflated_from, deflated_to; /* bytes of messages that left compressed */
   uint64_t inflated_from, inflated_to; /* and that came so */
   uint64_t http;                       /* requests without an upgrade that were answered */
@@ -147,6 +152,18 @@ void dop_transport_finish(struct dop_transport *t);
 
 /* Whether the socket that a server got last may begin its handshake; if not, why. */
 enum dop_refusal dop_transport_room(const struct dop_transport *t);
+
+/* Whether `more` bytes would be above max_bytes. */
+static inline int dop_transport_full(const struct dop_transport *t, size_t more) {
+  return t->limits.max_bytes && t->role == DOP_SERVER && t->bytes + more > t->limits.max_bytes;
+}
+
+/* After `bytes` may have become less: whoever found no room is told, once there is some to speak
+ * of. */
+void dop_transport_relieve(struct dop_transport *t);
+static inline void dop_transport_tallied(struct dop_transport *t) {
+  if (t->starved) dop_transport_relieve(t);
+}
 
 /* Counts a refusal, of which somebody may be told: with `status` and `why`. */
 void dop_transport_refused(struct dop_transport *t, struct dop_socket *s, enum dop_refusal cause,

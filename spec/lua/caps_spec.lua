@@ -2,7 +2,10 @@
 -- stats() says of each refusal.
 
 local core = require "dop.core"
+local dop = require "dop"
+local frames = require "spec.support.frames"
 local real = require "spec.support.real"
+local sim = require "dop.sim"
 local wire = require "spec.support.wire"
 
 after_each(wire.close)
@@ -128,6 +131,118 @@ describe("the caps by address", function()
   end)
 end)
 
+describe("max_bytes", function()
+  local function nodes(options, n)
+    local w = server(options)
+    local peers, list = {}, {}
+    for i = 1, n do
+      peers[i] = w:connected_server(("%016d"):format(i))
+      list[i] = w:last("server", "connect").node
+    end
+    w.log = {}
+    return w, peers, list
+  end
+
+  it("bounds what all sessions hold together: a send above it finds no room, whoever has the rest", function()
+    local w, peers, list = nodes({ max_bytes = 20000 }, 2)
+    while list[1]:send(("x"):rep(1000)) do end
+    assert.is_true(w.server:stats().bytes > 15000)
+    assert.is_true(w.server:stats().bytes <= 30000) -- a block grows by half
+    assert.equal("FULL", select(3, list[2]:send(("y"):rep(6000))))
+    w:turn()
+    assert.equal(0, w:count("server", "drain"))
+    -- The first one's messages leave: both are told, once.
+    while peers[1].link:output() ~= "" do end
+    w:turn()
+    assert.equal(2, w:count("server", "drain"))
+    assert.is_true(list[2]:send(("y"):rep(6000)))
+  end)
+
+  it("tells whoever found no room also when it is the room of sessions that end", function()
+    local w, _, list = nodes({ max_bytes = 20000 }, 2)
+    list[1]:drop()
+    while list[1]:send(("x"):rep(1000)) do end
+    assert.equal("FULL", select(3, list[2]:send(("y"):rep(6000))))
+    w.log = {}
+    list[1]:disconnect()
+    w:turn()
+    assert.equal(1, w:count("server", "drain"))
+    assert.equal(list[2], w:last("server", "drain").node)
+  end)
+
+  it("lets no further socket in: 503", function()
+    local w, _, list = nodes({ max_bytes = 20000 }, 1)
+    list[1]:drop()
+    while list[1]:send(("x"):rep(1000)) do end
+    assert.is_true(w.server:stats().bytes > 20000)
+    assert.is_nil(comes_in(w, "10.0.0.1:1"))
+    assert.equal(1, w.server:stats().refused_bytes)
+  end)
+
+  it("closes with 1013 the socket that brings more of a message than there is room for", function()
+    local w, peers = nodes({ max_bytes = 20000 }, 2)
+    local function part(size)
+      return frames.encode(frames.BINARY, ("x"):rep(100000), { mask = true }):sub(1, size)
+    end
+    peers[1].link:feed(part(12000))
+    w:turn()
+    assert.equal(0, w.server:stats().shed)
+    peers[2].link:feed(part(12000))
+    w:turn()
+    assert.equal(1, w.server:stats().shed)
+    assert.equal(1013, peers[2]:closed_with())
+    assert.is_nil((peers[1].link:ending()))
+    assert.equal("RECONNECTING", w:last("server", "status")[1])
+    peers[2]:lose()
+    peers[2].link = nil
+    collectgarbage() -- a driver lets go of a link at once
+    collectgarbage()
+    peers[1].link:feed(part(12100):sub(12001)) -- which has room again
+    w:turn()
+    assert.equal(1, w.server:stats().shed)
+  end)
+
+  it("is of no concern to what is whole and small", function()
+    local w, peers, list = nodes({ max_bytes = 20000 }, 2)
+    list[1]:drop()
+    while list[1]:send(("x"):rep(1000)) do end
+    peers[2]:give "still heard"
+    assert.equal("still heard", w:last("server", "message")[1])
+    assert.equal(0, w.server:stats().shed)
+  end)
+
+  it("counts nothing any more once everything is gone, however it went", function()
+    for seed = 1, 10 do
+      local world, s = sim.new { seed = seed, faults = { cut = 5, reset = 3, delay = 3 } }, nil
+      world:run(40, function()
+        s = assert(dop.listen { url = "ws://server:80/", max_bytes = 30000, queue_messages = 100 })
+        s:on("message", function(node, message)
+          node:send(message)
+          if #message % 7 == 0 then
+            node:pause()
+            dop.timer(0.3, function() node:resume() end)
+          end
+        end)
+        for i = 1, 5 do
+          local client = assert(dop.connect { url = "ws://server:80/", lossless = i % 2 == 0 })
+          local function talk(n)
+            if client.closed then return end
+            client:send(("x"):rep(n * 37 % 3000))
+            dop.timer(0.02, function() talk(n + 1) end)
+          end
+          talk(i)
+        end
+      end)
+      assert.is_true(s:stats().delivered > 50)
+      assert.is_true(s:stats().bytes > 0)
+      world:run(20, function() s:close() end)
+      assert.same({}, world:errors())
+      assert.equal(0, s:stats().sockets)
+      assert.equal(0, s:stats().bytes)
+    end
+  end)
+end)
+
 describe("stats()", function()
   it("has a count for each cause of a refusal", function()
     local w = server { max_pending = 3, handshake_timeout = 1 }
@@ -143,7 +258,7 @@ describe("stats()", function()
     for name, value in pairs(stats) do causes[name:match "^refused_(%w+)$" or ""] = value end
     causes[""], causes.resumes = nil, nil
     assert.same({ request = 1, origin = 1, authorize = 1, timeout = 3, pending = 1, full = 0, address = 0, closing = 0,
-      memory = 0 }, causes)
+      bytes = 0, memory = 0 }, causes)
     assert.equal(7, stats.refused)
   end)
 end)

@@ -233,7 +233,7 @@ describe("the defaults", function()
     queue_bytes = 1048576, queue_messages = 1024, max_detached = 100000, max_detached_bytes = 268435456,
     max_pending = 10000, max_tombstones = 100000, max_unconfirmed = 10000, max_pending_per_address = 0,
     half_min = 16,
-    max_sockets = 0, max_sockets_per_address = 0, high_mark = 65536, low_mark = 32768,
+    max_sockets = 0, max_sockets_per_address = 0, high_mark = 65536, low_mark = 32768, max_bytes = 1073741824,
   }
 
   it("are those of the design, each limit with one", function()
@@ -247,7 +247,7 @@ describe("the defaults", function()
     local file = assert(io.open("docs/api.md"))
     local document = file:read("*a")
     file:close()
-    local unit = { MiB = 1048576, KiB = 1024 }
+    local unit = { MiB = 1048576, KiB = 1024, GiB = 1073741824 }
     local documented = {}
     for name, value, u in document:gmatch("\n| `([%w_]+)` | ([%d.]+) ?(%a*)") do
       documented[name] = tonumber(value) * (unit[u] or 1)
@@ -278,7 +278,7 @@ describe("a limit that makes no sense", function()
     { "max_header", 100 }, { "max_fields", 65 }, { "queue_bytes", -1 }, { "queue_messages", 0 },
     { "max_detached", NAN }, { "max_detached_bytes", math.huge }, { "max_pending", 0 },
     { "max_pending_per_address", true }, { "max_sockets", -1 }, { "max_sockets_per_address", 0.5 },
-    { "high_mark", 0 }, { "low_mark", -1 }, { "low_mark", 65537 },
+    { "high_mark", 0 }, { "low_mark", -1 }, { "low_mark", 65537 }, { "max_bytes", -1 },
     { "max_messages", 1 }, { "half_min", 4 }, { "halves", {} },
   }
   it("is named with the function, the range and the value, at the caller's line", function()
