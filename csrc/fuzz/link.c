@@ -142,7 +142,7 @@ static void serve(struct stage *st, struct end *e) {
     else
       dop_link_sent(l, n);
   }
-  fuzz_check(l->socket.ops->backlog(&l->socket) <= DOP_SOCKET_MARK + 8192 + (1u << 16),
+  fuzz_check(l->socket.ops->backlog(&l->socket) <= dop_limits_default.high_mark + 8192 + (1u << 16),
              "more is written than a socket takes");
   if (!l->dead && l->over && !dop_link_output(l, &n) && !e->flight.data)
     dop_link_lost(l, "EOF", "the socket was closed");

@@ -41,7 +41,8 @@ static int wire_send(struct dop_socket *s, const struct dop_message *m) {
   dop_free(block);
   fuzz_machine_said(w->m, s, m);
   w->backlog += m->len;
-  fuzz_check(w->backlog <= DOP_SOCKET_MARK + 8192, "more is written than the socket takes");
+  fuzz_check(w->backlog <= dop_limits_default.high_mark + 8192,
+             "more is written than the socket takes");
   return 0;
 }
 
@@ -134,7 +135,9 @@ static struct dop_token *principal(unsigned who) {
 static void open_socket(struct stage *st, unsigned at, unsigned how) {
   struct dop_transport *t = st->m.ends[how & 1 ? DOP_CLIENT : DOP_SERVER];
   if (st->wires[at] || t->closed) return;
-  if (t->role == DOP_CLIENT ? !dop_transport_awaits_socket(t) : !dop_transport_has_room(t)) return;
+  if (t->role == DOP_CLIENT ? !dop_transport_awaits_socket(t)
+                            : dop_transport_room(t) != DOP_ADMITTED)
+    return;
   struct wire *w = dop_zalloc(sizeof *w);
   struct dop_node *n = !w ? NULL : t->role == DOP_CLIENT ? t->current : dop_node_new(t);
   if (!n) {
@@ -203,7 +206,7 @@ static void step(struct stage *st) {
     if (w) dop_node_pong(&w->socket, (const char *)w->probe, DOP_PROBE_LEN);
     break;
   case 4:
-    if (w) w->backlog = fuzz_below(f, 2) ? DOP_SOCKET_MARK : 0;
+    if (w) w->backlog = fuzz_below(f, 2) ? dop_limits_default.high_mark : 0;
     if (w) dop_node_writable(&w->socket);
     break;
   case 5:
