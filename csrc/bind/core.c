@@ -37,6 +37,16 @@ static int core_header_ok(lua_State *L) {
   return 1;
 }
 
+/* core.base64(bytes) -> their Base64. */
+static int core_base64(lua_State *L) {
+  size_t len;
+  const char *bytes = dop_check_string(L, 1, &len);
+  luaL_argcheck(L, len <= 65536, 1, "too long");
+  char *out = dop_newuserdata(L, len / 3 * 4 + 5);
+  lua_pushlstring(L, out, dop_base64(bytes, len, out));
+  return 1;
+}
+
 /* core.call(fn, ...) -> its results: a call through which no coroutine can yield. */
 static int core_call(lua_State *L) {
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
@@ -117,6 +127,7 @@ int luaopen_dop_core(lua_State *L) {
   static const luaL_Reg functions[] = {{"random", core_random},
                                        {"merge", core_merge},
                                        {"header_ok", core_header_ok},
+                                       {"base64", core_base64},
                                        {"allocations", core_allocations},
                                        {"wrong_limit", dop_wrong_limit},
                                        {"wrong_compression", dop_wrong_compression},

@@ -147,14 +147,16 @@ static int link_accept(lua_State *L) {
   return 1;
 }
 
-/* core.dial(client, host, target [, headers]) -> link | nil, message, code */
+/* core.dial(client, host, target [, headers [, tunnel [, its headers]]]) -> link | nil, message,
+ * code */
 static int link_dial(lua_State *L) {
   struct dop_transport_box *t = dop_check_transport(L, 1);
   const char *host = luaL_checkstring(L, 2), *target = luaL_checkstring(L, 3);
   const char *headers = luaL_optstring(L, 4, NULL);
+  struct dop_tunnel via = {luaL_optstring(L, 5, NULL), luaL_optstring(L, 6, NULL)};
   if (t->transport->role != DOP_CLIENT) return luaL_argerror(L, 1, "a client expected");
   struct link_box *box = new_box(L, t->host);
-  box->link = dop_link_dial(t->transport, host, target, headers);
+  box->link = dop_link_dial(t->transport, host, target, headers, via.to ? &via : NULL);
   if (!box->link) return dop_fail(L, "ENOMEM", "no memory or no randomness for a link");
   leave_to_host(box);
   return 1;

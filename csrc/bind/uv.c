@@ -206,13 +206,14 @@ static int listener_secure(lua_State *L) {
 
 /* --- dialling --- */
 
-/* loop:dial(client, {host, port} or {socket}, plus {authority, target, headers, tls})
+/* loop:dial(client, {host, port} or {socket}, plus {authority, target, headers, tls} and perhaps
+ *   {proxy_host, proxy_port, tunnel, tunnel_headers})
  *   -> true | nil, message, code. How the attempt ends is an event of the client. */
 static int loop_dial(lua_State *L) {
   struct dop_loop *loop = check_loop(L);
   struct dop_transport *t = check_core(L, 2, "dop.transport");
   luaL_checktype(L, 3, LUA_TTABLE);
-  luaL_checkstack(L, 9, NULL);
+  luaL_checkstack(L, 16, NULL);
   struct dop_target target;
   target.path = field(L, 3, "socket");
   target.host = field(L, 3, "host");
@@ -221,6 +222,10 @@ static int loop_dial(lua_State *L) {
   target.resource = field(L, 3, "target");
   target.headers = field(L, 3, "headers");
   target.tls = tls_field(L, 3);
+  target.proxy = field(L, 3, "proxy_host");
+  target.proxy_service = field(L, 3, "proxy_port");
+  target.tunnel.to = field(L, 3, "tunnel");
+  target.tunnel.headers = field(L, 3, "tunnel_headers");
   dop_loop_touch(loop);
   int err = dop_dial(loop, t, &target);
   if (err) return fail_uv(L, err, "cannot dial");

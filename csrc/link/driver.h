@@ -51,7 +51,7 @@ struct dop_driver_api {
   /* New links, see link.h. */
   struct dop_link *(*accept)(struct dop_transport *t, const char *address);
   struct dop_link *(*dial)(struct dop_transport *t, const char *host, const char *target,
-                           const char *headers);
+                           const char *headers, const struct dop_tunnel *via);
 
   /* n bytes came: parses them and hands every event and message to the application. May run
    * handlers. The caller holds a reference. */

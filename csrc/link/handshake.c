@@ -216,7 +216,7 @@ void dop_link_allow(struct dop_link *l, const char *headers) {
 /* --- the client --- */
 
 struct dop_link *dop_link_dial(struct dop_transport *t, const char *host, const char *target,
-                               const char *headers) {
+                               const char *headers, const struct dop_tunnel *via) {
   struct dop_link *l = dop_link_new(t);
   uint8_t raw[16];
   if (!l) return NULL;
@@ -227,8 +227,10 @@ struct dop_link *dop_link_dial(struct dop_transport *t, const char *host, const 
     const char *offer = l->upgrade->offered ? "dop, dop.r1" : "dop";
     char extensions[DOP_DEFLATE_TEXT_MAX];
     if (t->compression) dop_deflate_offer(t->compression, extensions);
-    if (dop_upgrade_write_request(dop_link_out(l), host, target, l->upgrade->key, offer,
-                                  t->compression ? extensions : NULL, headers) == 0)
+    struct dop_bytes *to = via ? &l->upgrade->head : dop_link_out(l);
+    if (dop_upgrade_write_request(to, host, target, l->upgrade->key, offer,
+                                  t->compression ? extensions : NULL, headers) == 0 &&
+        (!via || dop_link_ask_tunnel(l, via) == 0))
       return l;
   }
   dop_link_die(l, 0);

@@ -150,6 +150,7 @@ static void link_close(struct dop_socket *s, unsigned code, const char *reason) 
   struct dop_link *l = as_link(s);
   s->ops->pause(s, 0); /* or the peer's close frame would not be heard */
   switch (l->state) {
+  case DOP_LINK_TUNNELLING:
   case DOP_LINK_UPGRADING:
   case DOP_LINK_ASKED:
     if (s->transport->role == DOP_SERVER && (code == 1001 || code == 1012))
@@ -187,7 +188,7 @@ static void end_attempt(struct dop_link *l, const char *code_name, const char *w
 static void lost(struct dop_link *l, const char *code_name, const char *why,
                  const struct dop_head *answer) {
   struct dop_transport *t = l->socket.transport;
-  int early = l->state == DOP_LINK_UPGRADING || l->state == DOP_LINK_ASKED;
+  int early = l->state < DOP_LINK_OPEN;
   if (l->state == DOP_LINK_DEAD) return;
   dop_socket_ref(&l->socket);
   dop_link_die(l, 0);
@@ -213,7 +214,9 @@ void dop_link_eof(struct dop_link *l) {
     return;
   }
   dop_link_lost(l, "EOF",
-                l->state == DOP_LINK_UPGRADING
+                l->state == DOP_LINK_TUNNELLING
+                    ? "the proxy ended the connection before its answer was whole"
+                : l->state == DOP_LINK_UPGRADING
                     ? "the server ended the connection before its answer was whole"
                     : "the peer ended the connection without a closing handshake");
 }
@@ -453,6 +456,9 @@ static int link_next(struct dop_socket *s, struct dop_message *m) {
       return 0;
     }
     switch (l->state) {
+    case DOP_LINK_TUNNELLING:
+      if (!dop_link_hear_tunnel(l)) return 0;
+      break;
     case DOP_LINK_UPGRADING:
       if (!dop_link_handshake(l)) return 0;
       break;
@@ -565,6 +571,7 @@ struct dop_link *dop_link_new(struct dop_transport *t) {
     return NULL;
   }
   dop_socket_init(&l->socket, &link_ops, t);
+  l->state = DOP_LINK_UPGRADING;
   l->timer.fire = on_timer;
   l->heard_at = t->engine->now;
   if (dop_timers_arm(&t->engine->timers, &l->timer, t->engine->now + t->limits.handshake_timeout)) {

@@ -21,8 +21,9 @@
 struct dop_upgrade; /* what is needed until the session is CONNECTED */
 
 enum dop_link_state {
-  DOP_LINK_UPGRADING, /* the head of the request, or of the answer, is not whole */
-  DOP_LINK_ASKED,     /* server: waits for dop_link_allow(), dop_link_answer() ... */
+  DOP_LINK_TUNNELLING, /* client: a proxy has not answered yet; see struct dop_tunnel */
+  DOP_LINK_UPGRADING,  /* the head of the request, or of the answer, is not whole */
+  DOP_LINK_ASKED,      /* server: waits for dop_link_allow(), dop_link_answer() ... */
   DOP_LINK_OPEN,
   DOP_LINK_CLOSING, /* our close frame is on its way, the peer's has not come */
   DOP_LINK_ENDING,  /* everything is said: only the flush and the peer's end are missing */
@@ -62,11 +63,19 @@ struct dop_link {
  * back with dop_socket_unref() when the real socket is closed. */
 struct dop_link *dop_link_accept(struct dop_transport *t, const char *address);
 
+/* A way to the server through an HTTP proxy, to which the driver connects. While the link is
+ * TUNNELLING its bytes are between it and the proxy; what follows goes to the server, and would be
+ * encrypted for it. */
+struct dop_tunnel {
+  const char *to;      /* the server's host:port */
+  const char *headers; /* for the proxy: lines that end in CRLF, or NULL */
+};
+
 /* A client's attempt, to be created before the connection is there, so that one deadline covers all
- * of it. `host` goes into the Host field, `headers` are lines that end in CRLF, or NULL. NULL
- * without memory or randomness. */
+ * of it. `host` goes into the Host field, `headers` are lines that end in CRLF, or NULL; `via` is
+ * NULL when the way is straight. NULL without memory or randomness. */
 struct dop_link *dop_link_dial(struct dop_transport *t, const char *host, const char *target,
-                               const char *headers);
+                               const char *headers, const struct dop_tunnel *via);
 
 /* n bytes came. They are parsed by ops->next(), in place. Of a link that `shares`, next() returns 0
  * after a number of frames, and leaves the socket on the engine's list of those that are ready: its

@@ -1,4 +1,5 @@
-/* What link.c (the WebSocket's life) and handshake.c (the upgrade) share. */
+/* What link.c (the WebSocket's life), handshake.c (the upgrade) and tunnel.c (what comes before it)
+ * share. */
 #ifndef DOP_LINK_PRIVATE_H
 #define DOP_LINK_PRIVATE_H
 
@@ -7,8 +8,9 @@
 #define DOP_RETRY_LATER "Retry-After: 5\r\n" /* seconds, behind a refusal that will pass */
 
 struct dop_upgrade {
-  size_t seen;            /* bytes of the head that were looked at */
-  struct dop_bytes head;  /* a server keeps the request for the application */
+  size_t seen; /* bytes of the head that were looked at */
+  struct dop_bytes
+      head; /* a server keeps the request for the application; a client, until its tunnel is up */
   char key[25];           /* a client's Sec-WebSocket-Key */
   unsigned offered : 1;   /* a client offered dop.r1 */
   unsigned plain : 1;     /* a server's request asks for no upgrade */
@@ -20,6 +22,12 @@ struct dop_link *dop_link_new(struct dop_transport *t);
 
 /* Parses the head when it is whole. 1: the state changed, go on; 0: more bytes are needed. */
 int dop_link_handshake(struct dop_link *l);
+
+/* Asks the proxy for the tunnel. 0, or -1 without memory. */
+int dop_link_ask_tunnel(struct dop_link *l, const struct dop_tunnel *via);
+
+/* Parses its answer when that is whole: as dop_link_handshake(). */
+int dop_link_hear_tunnel(struct dop_link *l);
 
 void dop_link_free_upgrade(struct dop_link *l);
 

@@ -134,7 +134,7 @@ struct hand *hand_client(struct stage *w) {
 }
 
 struct hand *hand_answer(struct stage *w, const char *protocol) {
-  struct dop_link *l = dop_link_dial(the_client(w), "hand", "/", NULL);
+  struct dop_link *l = dop_link_dial(the_client(w), "hand", "/", NULL, NULL);
   struct hand *h = new_hand(w, l, 0);
   struct dop_upgrade_request req;
   const char *why = NULL;

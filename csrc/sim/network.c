@@ -30,7 +30,7 @@ struct dop_sim_conn *dop_sim_call(struct dop_sim_net *net, struct dop_transport 
                                   const char *host, const char *target, const char *headers) {
   struct dop_sim_conn *c = dop_zalloc(sizeof *c);
   if (!c) return NULL;
-  c->client = dop_link_dial(client, host, target, headers);
+  c->client = dop_link_dial(client, host, target, headers, NULL);
   if (!c->client) {
     dop_free(c);
     return NULL;

@@ -131,19 +131,21 @@ static int begin(struct dop_dialing *d, const struct dop_target *target) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
   if (d->stream->is_pipe) return connect_to(d, NULL);
   d->resolving = 1;
-  return uv_getaddrinfo(&d->stream->loop->uv, &d->resolve, on_resolved, target->host,
-                        target->service, &hints);
+  const char *service = target->proxy ? target->proxy_service : target->service;
+  return uv_getaddrinfo(&d->stream->loop->uv, &d->resolve, on_resolved, d->name, service, &hints);
 }
 
 int dop_dial(struct dop_loop *loop, struct dop_transport *t, const struct dop_target *target) {
-  const char *name = target->path ? target->path : target->host;
+  const char *name = target->path ? target->path : target->proxy ? target->proxy : target->host;
   size_t size = strlen(name) + 1;
   /* libuv would cut it in silence, and dial whoever has the shorter name. */
   if (target->path && size > sizeof((struct sockaddr_un *)0)->sun_path) return UV_ENAMETOOLONG;
   struct dop_stream *s = dop_stream_new(loop, target->path != NULL);
   struct dop_dialing *d = s ? loop->api->zalloc(sizeof *d + size) : NULL;
   int ready = d && (!target->tls || dop_secure_stream(s, target->tls) == 0);
-  if (ready) s->link = loop->api->dial(t, target->authority, target->resource, target->headers);
+  if (ready)
+    s->link = loop->api->dial(t, target->authority, target->resource, target->headers,
+                              target->proxy ? &target->tunnel : NULL);
   if (!ready || !s->link) {
     if (d) loop->api->free(d);
     if (s) dop_stream_free(s);

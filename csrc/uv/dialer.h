@@ -1,5 +1,6 @@
 /* A dialer: brings a client's link to a connection, by name or address, or on a unix socket.
  *
+ * Through a proxy it is the proxy's name that is resolved, and the server's only told to it.
  * Names are resolved off the loop; the addresses are tried one after the other; the link's deadline
  * covers all of it. How the attempt ends reaches the application through the link. Owns what
  * belongs to the attempt until the stream is connected.
@@ -15,6 +16,8 @@ struct dop_target {
   const char *path;                           /* of the unix socket */
   struct dop_tls_context *tls;                /* NULL: not encrypted */
   const char *authority, *resource, *headers; /* for the upgrade: Host, target, extra lines */
+  const char *proxy, *proxy_service;          /* whom to connect to instead, NULL: nobody */
+  struct dop_tunnel tunnel;                   /* what to ask of it */
 };
 
 /* Begins an attempt; strings are copied. 0, or a libuv error: nothing was begun then. */

@@ -39,6 +39,19 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   *buf = uv_buf_init(s->loop->buffer, waits ? 0 : s->loop->share);
 }
 
+/* What goes to a proxy is not encrypted: that begins behind the tunnel. */
+static int encrypted(const struct dop_stream *s) {
+  return s->tls && s->link->state != DOP_LINK_TUNNELLING;
+}
+
+/* The bytes of a proxy; TLS begins as soon as it has made the tunnel. */
+static void feed_tunnel(struct dop_stream *s, char *data, size_t n) {
+  s->loop->api->feed(s->loop->host, s->link, data, n);
+  if (!encrypted(s) || s->link->dead) return;
+  dop_secure_begin(s);
+  dop_stream_service(s);
+}
+
 static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf) {
   struct dop_stream *s = stream_of(handle);
   struct dop_loop *loop = s->loop;
@@ -46,11 +59,13 @@ static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf) {
   loop->fed = s;
   if (n == (ssize_t)loop->share) loop->greedy++;
   loop->api->set_time(loop->host, uv_now(&loop->uv));
-  if (n > 0 && s->tls)
+  if (n > 0 && s->tls && !encrypted(s))
+    feed_tunnel(s, buf->base, (size_t)n);
+  else if (n > 0 && s->tls)
     dop_secure_feed(s, buf->base, (size_t)n);
   else if (n > 0)
     loop->api->feed(loop->host, s->link, buf->base, (size_t)n);
-  else if (n == UV_EOF && s->tls)
+  else if (n == UV_EOF && encrypted(s))
     dop_secure_eof(s);
   else if (n == UV_EOF)
     loop->api->eof(s->link);
@@ -165,7 +180,7 @@ void dop_stream_service(struct dop_stream *s) {
     if (l->dead) dop_dialer_cancel(s);
     return;
   }
-  int err = s->tls ? dop_secure_write(s) : l->dead ? 0 : write_now(s);
+  int err = encrypted(s) ? dop_secure_write(s) : l->dead ? 0 : write_now(s);
   if (err) lost(s, err);
   if (l->dead) {
     dop_stream_close(s, l->reset);
@@ -223,6 +238,6 @@ void dop_stream_begin(struct dop_stream *s) {
   /* Everything of one turn leaves in one write: to wait for more would only delay it. */
   if (!s->is_pipe) uv_tcp_nodelay(&s->uv.tcp, 1);
   s->link->shares = 1;
-  if (s->tls) dop_secure_begin(s);
+  if (encrypted(s)) dop_secure_begin(s);
   dop_stream_service(s);
 }

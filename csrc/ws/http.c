@@ -298,6 +298,16 @@ static struct dop_span decimal(size_t n, char digits[20]) {
   return span(p, (size_t)(digits + 20 - p));
 }
 
+int dop_http_write_connect(struct dop_bytes *out, const char *to, const char *headers) {
+  const struct dop_span parts[] = {
+      span_of("CONNECT "), span_of(to),     span_of(" HTTP/1.1\r\nHost: "),
+      span_of(to),         span_of("\r\n"), span_of(headers),
+      span_of("\r\n"),
+  };
+
+  return dop_http_append(out, parts, COUNT(parts));
+}
+
 /* The headers that HTTP wants with a status (RFC 9110 15.5.6, 15.5.22; RFC 6455 4.4). */
 static const char *headers_of(unsigned status) {
   if (status == 405) return "Connection: close\r\nAllow: GET\r\n";

@@ -61,6 +61,10 @@ int dop_head_lists(const struct dop_head *head, const char *name, const char *to
 /* The value of the first field with that name, data NULL when there is none. */
 struct dop_span dop_head_get(const struct dop_head *head, const char *name);
 
+/* Appends the head that asks a proxy for a tunnel to `to`, host:port (RFC 9110 9.3.6); `headers`,
+ * may be NULL, is lines that end in CRLF. -1 without memory. */
+int dop_http_write_connect(struct dop_bytes *out, const char *to, const char *headers);
+
 /* Whether a status of an answer means: ask elsewhere. */
 int dop_http_redirects(unsigned status);
 

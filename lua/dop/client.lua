@@ -6,12 +6,15 @@ local core = require "dop.core"
 local headers = require "dop.headers"
 local inproc = require "dop.inproc"
 local log = require "dop.log"
+local loop = require "dop.loop"
 local options = require "dop.options"
+local proxy = require "dop.proxy"
 local tls = require "dop.tls"
+local url = require "dop.url"
 
 local known = {
   lossless = "boolean", url = "string", on = "table", retry = "function", headers = "table", stable = "number",
-  tls = "table", compression = "boolean table",
+  tls = "table", compression = "boolean table", proxy = "string boolean",
 }
 
 -- What the policy works with lies in the transport's values: state = {attempt, timer, waits, ...}. The
@@ -118,8 +121,9 @@ local function lines(given)
   return list
 end
 
-local function begin(client, given, parsed, more, secure)
+local function begin(client, given, parsed, more, secure, via)
   parsed.headers, parsed.tls = more, secure or nil
+  for name, value in pairs(via or {}) do parsed[name] = value end
   local default = backoff()
   local values = core.values(client)
   values.url = given.url
@@ -139,6 +143,14 @@ local function begin(client, given, parsed, more, secure)
   core.keep(client) -- last: until here whatever fails leaves garbage
 end
 
+-- Where the attempts of a client go first: nil for straight on, false and a sentence for a proxy that
+-- cannot be used.
+local function way(given)
+  local parsed = url.parse(given.url)
+  if not parsed then return nil end -- whoever asks finds that out
+  return proxy.choose(parsed, given.proxy, loop.host().getenv)
+end
+
 --- Connects, and keeps the session over any number of sockets. Never blocks: client.node is there at
 -- once and takes messages. Returns the client, or nil, message, code. Options: docs/api.md.
 local function connect(given)
@@ -146,13 +158,19 @@ local function connect(given)
   if given.stable and (given.stable < 0 or given.stable ~= given.stable) then
     error(('dop.connect: option "stable": seconds expected, got %s'):format(given.stable), 2)
   end
+  if given.proxy == true then
+    error('dop.connect: option "proxy": a URL or false expected, got true', 2)
+  end
   local more = lines(given.headers)
   local secure, why, code = tls.prepare(given, "client", "dop.connect")
   if secure == nil then return nil, why, code end
+  local via
+  via, why = way(given)
+  if via == false then return nil, why, "BADURL" end
   local client, parsed
   client, parsed, code = options.transport("client", given)
   if not client then return nil, parsed, code end
-  return options.finish(client, begin, given, parsed, more, secure)
+  return options.finish(client, begin, given, parsed, more, secure, via)
 end
 
 --- Sends on the client's node, whichever that is now; see node:send().

@@ -8,8 +8,8 @@ local log = require "dop.log"
 local loop = {}
 
 -- A host: engine(), get() for what listens, dials, waits and stops, random(), complain(text), the
--- `names` of its local: URLs, and perhaps made(transport).
-local real = { random = core.random, names = {} }
+-- `names` of its local: URLs, and perhaps made(transport), and getenv where there is an environment.
+local real = { random = core.random, names = {}, getenv = os.getenv }
 local host = real
 
 local current, engine

@@ -232,6 +232,7 @@ end
 function driver.tls() return true end
 
 function driver:dial(client, where)
+  if where.tunnel then return nil, "a simulated network has no proxies", "PROXY" end
   local host = self.host
   local number, seconds, code = host.network:call(client, where.authority, where.target, where.headers)
   if not number then return nil, seconds, code end

@@ -242,21 +242,22 @@ local function spawn_command(command, file)
   return p
 end
 
-local function spawn(arguments, file)
-  return spawn_command(("'%s' %s"):format(interpreter, arguments), file)
+local function spawn(arguments, file, environment)
+  return spawn_command(("env %s '%s' %s"):format(environment or "", interpreter, arguments), file)
 end
 
 --- Starts a command of the shell's language, a simple one, in a process of its own and goes on.
 function real.command(command) return spawn_command(command) end
 
 --- Starts a script in a process of its own and goes on, as if a terminal showed its output: line by line.
--- `timeout` ends it after 20 seconds. Returns a process with read(), expect(pattern) and stop(signal).
-function real.background(text)
+-- `timeout` ends it after 20 seconds; `environment` is words for `env`. Returns a process with read(),
+-- expect(pattern) and stop(signal).
+function real.background(text, environment)
   local name = os.tmpname()
   local file = assert(io.open(name, "w"))
   file:write("io.stdout:setvbuf 'line' ", text)
   file:close()
-  return spawn(("'%s'"):format(name), name)
+  return spawn(("'%s'"):format(name), name, environment)
 end
 
 --- The same for a script of the repository and its arguments.
