@@ -92,26 +92,10 @@ struct dop_link *dop_link_accept(struct dop_transport *t, const char *address) {
   return l;
 }
 
-static char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
-}
-
-static int same_host(struct dop_span a, struct dop_span b) {
-  if (a.len != b.len) return 0;
-  for (size_t i = 0; i < a.len; i++)
-    if (lower(a.data[i]) != lower(b.data[i])) return 0;
-  return 1;
-}
-
-/* Same-origin as browsers have it: the authority of Origin is the Host that was asked for. Clients
- * that are no browsers send no Origin. */
+/* Same-origin as browsers have it: Origin names the host and port that were asked. Clients that are
+ * no browsers send no Origin. */
 static int origin_ok(const struct dop_transport *t, const struct dop_upgrade_request *r) {
-  if (t->any_origin || !r->origin.data) return 1;
-  const char *p = memchr(r->origin.data, ':', r->origin.len);
-  size_t scheme = p ? (size_t)(p - r->origin.data) + 3 : r->origin.len;
-  if (!p || scheme > r->origin.len || p[1] != '/' || p[2] != '/') return 0;
-  struct dop_span authority = {r->origin.data + scheme, r->origin.len - scheme};
-  return same_host(authority, r->host);
+  return t->any_origin || !r->origin.data || dop_origin_is(r->origin, r->host);
 }
 
 /* Keeps the request and lets the application decide. */

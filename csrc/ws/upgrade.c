@@ -115,6 +115,38 @@ unsigned dop_upgrade_parse_request(struct dop_upgrade_request *req, const char *
   return status;
 }
 
+/* The port of an authority, which is cut off it; `otherwise` when none is written, -1 for what is
+ * none.
+ */
+static long cut_port(struct dop_span *authority, long otherwise) {
+  size_t at = authority->len;
+  long port = 0;
+
+  while (at != 0 && is_digit(authority->data[at - 1])) at--;
+  if (at == 0 || authority->data[at - 1] != ':') return otherwise;
+  if (authority->len == at || authority->len - at > 5) return -1;
+  for (size_t i = at; i < authority->len; i++) port = port * 10 + (authority->data[i] - '0');
+  authority->len = at - 1;
+  return port <= 65535 ? port : -1;
+}
+
+int dop_origin_is(struct dop_span origin, struct dop_span host) {
+  static const struct {
+    const char *scheme;
+    long port;
+  } web[] = {{"http://", 80}, {"https://", 443}};
+
+  for (unsigned i = 0; i < COUNT(web); i++) {
+    struct dop_span scheme = span_of(web[i].scheme), place = origin;
+    if (origin.len < scheme.len || !equal(span(origin.data, scheme.len), scheme, 1)) continue;
+    place.data += scheme.len;
+    place.len -= scheme.len;
+    long port = cut_port(&place, web[i].port), asked = cut_port(&host, web[i].port);
+    return port >= 0 && port == asked && place.len != 0 && equal(place, host, 1);
+  }
+  return 0;
+}
+
 /* ---- The client's side ------------------------------------------------------------------- */
 
 static const char *not_upgraded(unsigned status) {

@@ -27,6 +27,11 @@ struct dop_upgrade_request {
 unsigned dop_upgrade_parse_request(struct dop_upgrade_request *req, const char *data, size_t len,
                                    unsigned max_fields, const char **why);
 
+/* Whether an Origin is the place that Host names: http or https, the same host, whatever its case,
+ * and the same port. A port that is not written is the scheme's, also that of Host: a proxy may end
+ * TLS in front. Anything that is not scheme://host[:port] is another place. */
+int dop_origin_is(struct dop_span origin, struct dop_span host);
+
 /* Appends the 101 answer. `protocol` is the selected subprotocol, `extensions` what is used of
  * those that were offered, `headers` lines that end in CRLF, put in as they stand; each may be
  * NULL. -1 without memory. */

@@ -24,13 +24,19 @@ local known = {
   reuse_port = "boolean",
 }
 
+-- As browsers write it: in small letters, and without the port that the scheme has anyway.
+local function normal(origin)
+  origin = origin:lower()
+  return origin:match("^(http://.*):80$") or origin:match("^(https://.*):443$") or origin
+end
+
 -- The list of origins, before the application's own decision.
 local function gate(origins, authorize)
   local allowed = {}
-  for _, origin in ipairs(origins) do allowed[origin:lower()] = true end
+  for _, origin in ipairs(origins) do allowed[normal(origin)] = true end
   return function(request)
     local origin = request.headers.origin
-    if origin and not allowed[origin:lower()] then
+    if origin and not allowed[normal(origin)] then
       return nil, 403, "This origin may not connect.\n"
     end
     if authorize then return authorize(request) end
@@ -45,6 +51,9 @@ local function check_origins(origins)
   for _, origin in ipairs(type(origins) == "table" and origins or {}) do
     if type(origin) ~= "string" then
       error(('dop.listen: option "origins": a string expected, got %s'):format(type(origin)), 3)
+    end
+    if origin ~= "null" and not origin:find("^%a[%w+.-]*://[^/?#@\\%s*]+$") then
+      error(('dop.listen: option "origins": %q is none: scheme://host[:port] expected, or null'):format(origin), 3)
     end
   end
 end

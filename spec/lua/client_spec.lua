@@ -334,6 +334,9 @@ describe("authorize", function()
       { { "https://app.example" }, "https://app.example", true },
       { { "https://app.example" }, "https://b.example", false },
       { { "https://app.example" }, nil, true },
+      { { "HTTPS://app.example:443" }, "https://APP.example", true },
+      { { "https://app.example:444" }, "https://app.example", false },
+      { { "https://app.example" }, "null", false }, { { "null" }, "null", true },
     } do
       local asked = 0
       local server = real.listen { origins = case[1], authorize = function() asked = asked + 1 return true end }

@@ -351,6 +351,34 @@ describe("the origin of a request", function()
     it(("%q is another one: 403"):format(origin), function() refuses(403, from(origin)) end)
   end
 
+  it("may write its scheme's port, or leave it to Host to do so", function()
+    accepted(from "http://localhost:80")
+    accepted(from("http://localhost", { host = "localhost:80" }))
+    accepted(from("https://localhost", { host = "localhost:443" }))
+    accepted(from("https://[::1]:443", { host = "[::1]" }))
+    accepted(from "HTTPS://LocalHost") -- a proxy ends TLS in front
+  end)
+
+  it("is another one when the scheme's port is another: 403", function()
+    refuses(403, from "http://localhost:443")
+    refuses(403, from "https://localhost:80")
+    refuses(403, from("https://localhost", { host = "localhost:80" }))
+    refuses(403, from("http://[::1]:1", { host = "[::1]" }))
+    refuses(403, from("http://localhost", { host = "localhost:" }))
+    refuses(403, from("http://localhost:", { host = "localhost:" }))
+  end)
+
+  for _, origin in ipairs { "http://localhost:65616", "http://localhost:000080", "http://localhost:8O", "http://:80",
+    "http://localhost:80:80", "http://localhost:80 ", "http://localhost:80@evil.example", "http://evil.example:80@localhost",
+    "http://evil.example#@localhost", "http://evil.example\\@localhost", "http://localhost\\.evil.example",
+    "http://localhost,http://evil.example", "http://evil.example http://localhost", "ftp://localhost", "file://localhost",
+    "chrome-extension://localhost", "http//localhost", "http:\\\\localhost", "http://localhost.", "NULL" } do
+    it(("%q is no way around: 403"):format(origin), function()
+      -- Blanks at the end are the header's, not the origin's.
+      if origin:find(" $") then accepted(from(origin)) else refuses(403, from(origin)) end
+    end)
+  end
+
   it("is another one when the port differs: 403", function()
     refuses(403, from("http://localhost", { host = "localhost:8080" }))
     refuses(403, from("http://localhost:8081", { host = "localhost:8080" }))
