@@ -78,7 +78,8 @@ describe("an option that is wrong raises, and the message names it", function()
     end
     raises(dop.listen, { url = "local:x", origins = "http://here" }, '"origins"', '"*"')
     raises(dop.listen, { url = "local:x", origins = { 1 } }, '"origins"', "number")
-    for _, origin in ipairs { "", "*", "here", "http://here/", "http://", "http://a@here", "http://*.here", "http://a b" } do
+    for _, origin in ipairs { "", "*", "here", "http://here/", "http://", "http://a@here", "http://*.here",
+      "http://a b" } do
       raises(dop.listen, { url = "local:x", origins = { origin } }, '"origins"', ("%q is none"):format(origin))
     end
     for _, mode in ipairs { 1.5, -1, 512 } do raises(dop.listen, { url = "local:x", mode = mode }, '"mode"') end
