@@ -118,6 +118,11 @@ failmalloc-one:
 	@$(MAKE) --no-print-directory -s $(FAIL) LUA=$(THE_LUA)
 	@$(THE_LUA) spec/failmalloc/all.lua $(THE_LUA) $(FAIL) $(SCENES)
 
+.PHONY: failmalloc-sees
+failmalloc-sees: need-build ## faults that failmalloc must see, one after the other; FAULT=n: one alone
+	@$(MAKE) --no-print-directory -s build/lua5.4/failmalloc LUA=lua5.4
+	@SOURCES="$(CORE_C) $(UV_C)" lua5.4 spec/failmalloc/faults.lua $(FAULT)
+
 $(FAIL): spec/failmalloc/main.c $(call objects,$(CORE_C) $(UV_C))
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) -MF $@.d $(LDFLAGS) -o $@ $^ -l$(FAIL_LIB) -luv -lssl -lcrypto -lz -lm

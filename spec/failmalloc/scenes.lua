@@ -137,6 +137,18 @@ scene("large", function()
   assert(select(3, client:send(("z"):rep(2000000))) == "TOOLARGE")
 end)
 
+-- More than the system takes at once.
+scene("huge", function()
+  local server = kit.listen { max_message = 8000000 }
+  local got
+  server:on("message", function(_, message) got = #message end)
+  local client = kit.connect(server, { queue_bytes = 8000000, max_message = 8000000, lossless = false })
+  kit.connected(client)
+  assert(client:send(("0123456789"):rep(600000), "binary"))
+  say()
+  wait("it", function() return got == 6000000 or not client.node.attached end)
+end)
+
 -- Two ends on an engine of their own, which the scene carries bytes between and whose clock it moves.
 local function by_hand(options, talk)
   return function()
