@@ -205,11 +205,11 @@ bench: need-build+bench ## CPU a message and bytes a session against a bare epol
 .PHONY: bench-tools
 bench-tools: build/bench/bare build/bench/load build/bench/abuse
 
-build/bench/load: bench/load.c bench/options.c bench/gauge.c bench/account.c
-build/bench/bare: bench/bare.c
+build/bench/load: bench/load.c bench/options.c bench/gauge.c bench/account.c bench/tls.c
+build/bench/bare: bench/bare.c bench/tls.c
 build/bench/%: $(wildcard bench/*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $(filter %.c,$^) -lcrypto
+	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $(filter %.c,$^) -lssl -lcrypto
 
 # ABUSE=brief asserts what is no speed, within a minute; ABUSE_FLAGS="--scene pings" plays one scene.
 .PHONY: abuse

@@ -1,6 +1,7 @@
 /*
  * bare.c - the yardstick of the benchmark: a WebSocket echo server with nothing between epoll and
- * the frames. Usage: bare [PORT], 0 or nothing for any free port.
+ * the frames. Usage: bare [PORT [CERT KEY [keep]]], 0 or nothing for any free port. With a
+ * certificate and its key it speaks TLS; with "keep" sessions keep OpenSSL's buffers, see tls.h.
  *
  * It does what every correct echo must do: the RFC 6455 upgrade, partial frames, bounds, opcodes,
  * unmasking, ping and close, partial writes. All answers of one read leave in one write.
@@ -26,6 +27,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "tls.h"
 
 enum {
   READ_SIZE = 64 * 1024,
@@ -69,7 +72,7 @@ static void watch(struct conn *c, int how, uint32_t events) {
 }
 
 static void drop(struct conn *c) {
-  close(c->fd);
+  tls_close(c->fd);
   free(c->in);
   free(c->out);
   free(c);
@@ -81,7 +84,7 @@ static void drop(struct conn *c) {
 static bool put(struct conn *c, const uint8_t *p, size_t n) {
   ssize_t sent = 0;
   if (!c->out) {
-    sent = send(c->fd, p, n, MSG_NOSIGNAL);
+    sent = tls_send(c->fd, p, n);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) return false;
     if (sent < 0) sent = 0;
     if ((size_t)sent == n) return true;
@@ -95,14 +98,14 @@ static bool put(struct conn *c, const uint8_t *p, size_t n) {
 }
 
 static bool on_writable(struct conn *c) {
-  ssize_t sent = send(c->fd, c->out + c->out_off, c->out_len - c->out_off, MSG_NOSIGNAL);
+  ssize_t sent = tls_send(c->fd, c->out + c->out_off, c->out_len - c->out_off);
   if (sent < 0) return errno == EAGAIN || errno == EINTR;
   c->out_off += (uint32_t)sent;
   if (c->out_off < c->out_len) return true;
   free(c->out);
   c->out = NULL;
   c->out_len = c->out_off = 0;
-  if (c->flags & ENDING) shutdown(c->fd, SHUT_WR);
+  if (c->flags & ENDING) tls_end(c->fd);
   watch(c, EPOLL_CTL_MOD, EPOLLIN);
   return true;
 }
@@ -298,8 +301,8 @@ static size_t upgrade(struct conn *c, const uint8_t *p, size_t len, bool *alive)
 
 /* ---- the loop ---- */
 
-static bool on_readable(struct conn *c) {
-  ssize_t got = recv(c->fd, shared, READ_SIZE, 0);
+static bool read_once(struct conn *c) {
+  ssize_t got = tls_recv(c->fd, shared, READ_SIZE);
   if (got < 0) return errno == EAGAIN || errno == EINTR;
   if (got == 0) return false;
   if (c->flags & ENDING) return true; /* Our side is closed; the peer is still closing his. */
@@ -319,7 +322,7 @@ static bool on_readable(struct conn *c) {
     if (answered) alive = alive && put(c, frames, answered);
   }
   if (!alive) return false;
-  if (c->flags & ENDING && !c->out) shutdown(c->fd, SHUT_WR);
+  if (c->flags & ENDING && !c->out) tls_end(c->fd);
 
   size_t rest = len - used;
   if (rest == 0) {
@@ -335,6 +338,15 @@ static bool on_readable(struct conn *c) {
   return true;
 }
 
+/* OpenSSL may hold more than one buffer takes, which the poller knows nothing of. */
+static bool on_readable(struct conn *c) {
+  bool alive;
+  do {
+    alive = read_once(c);
+  } while (alive && !c->out && tls_pending(c->fd));
+  return alive;
+}
+
 static void on_connection(int listener) {
   int on = 1, fd;
   while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
@@ -347,7 +359,7 @@ static void on_connection(int listener) {
   if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) fatal("accept");
 }
 
-static int listen_on(uint16_t port) {
+static int listen_on(const char *scheme, uint16_t port) {
   struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
   socklen_t size = sizeof a;
   int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -357,7 +369,7 @@ static int listen_on(uint16_t port) {
   if (bind(fd, (struct sockaddr *)&a, size) != 0) fatal("bind");
   if (listen(fd, 1024) != 0) fatal("listen");
   if (getsockname(fd, (struct sockaddr *)&a, &size) != 0) fatal("getsockname");
-  printf("ws://127.0.0.1:%d/\n", ntohs(a.sin_port));
+  printf("%s://127.0.0.1:%d/\n", scheme, ntohs(a.sin_port));
   fflush(stdout);
   return fd;
 }
@@ -367,8 +379,14 @@ int main(int argc, char **argv) {
   struct epoll_event listening = {.events = EPOLLIN};
   char answer[29], *end = NULL;
   unsigned long port = argc > 1 ? strtoul(argv[1], &end, 10) : 0;
-  if (argc > 2 || (end && (*end || end == argv[1])) || port > 65535) {
-    fprintf(stderr, "usage: bare [PORT]\n");
+  bool keep = argc == 5 && strcmp(argv[4], "keep") == 0;
+  if (argc == 3 || argc > 5 || (argc == 5 && !keep) || (end && (*end || end == argv[1])) ||
+      port > 65535) {
+    fprintf(stderr, "usage: bare [PORT [CERT KEY [keep]]]\n");
+    return 1;
+  }
+  if (argc > 2 && !tls_server(argv[2], argv[3], keep)) {
+    fprintf(stderr, "bare: %s and %s are no certificate and key\n", argv[2], argv[3]);
     return 1;
   }
   /* The example of RFC 6455 1.3. It also makes libcrypto allocate now what it allocates once. */
@@ -380,7 +398,7 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   poller = epoll_create1(EPOLL_CLOEXEC);
   if (poller < 0) fatal("epoll_create1");
-  int listener = listen_on((uint16_t)port);
+  int listener = listen_on(argc > 2 ? "wss" : "ws", (uint16_t)port);
   if (epoll_ctl(poller, EPOLL_CTL_ADD, listener, &listening) != 0) fatal("epoll_ctl");
   for (;;) {
     int n = epoll_wait(poller, events, EVENTS, -1);

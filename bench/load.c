@@ -25,12 +25,12 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "account.h"
 #include "gauge.h"
 #include "load.h"
 #include "options.h"
+#include "tls.h"
 
 enum {
   READ_SIZE = 64 * 1024,
@@ -126,7 +126,7 @@ static void watch(struct conn *c, int how, uint32_t events) {
 static void put(struct conn *c, const void *p, size_t n) {
   ssize_t sent = 0;
   if (!c->out) {
-    sent = send(c->fd, p, n, MSG_NOSIGNAL);
+    sent = tls_send(c->fd, p, n);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) fail(c, "send: %s", strerror(errno));
     if (sent < 0) sent = 0;
     if ((size_t)sent == n) return;
@@ -139,7 +139,7 @@ static void put(struct conn *c, const void *p, size_t n) {
 }
 
 static void put_rest(struct conn *c) {
-  ssize_t sent = send(c->fd, c->out + c->out_off, c->out_len - c->out_off, MSG_NOSIGNAL);
+  ssize_t sent = tls_send(c->fd, c->out + c->out_off, c->out_len - c->out_off);
   if (sent < 0 && errno != EAGAIN && errno != EINTR) fail(c, "send: %s", strerror(errno));
   if (sent > 0) c->out_off += (size_t)sent;
   if (c->out_off < c->out_len) return;
@@ -226,7 +226,7 @@ static void become_ready(struct conn *c) {
 }
 
 static void become_closed(struct conn *c) {
-  close(c->fd);
+  tls_close(c->fd);
   free(c->in);
   free(c->out);
   c->in = c->out = NULL;
@@ -364,7 +364,7 @@ static void hear_close(struct conn *c, const uint8_t *p, size_t n) {
     /* The server may have gone by now, so this answer is only tried. */
     uint8_t bytes[125 + HEAD_MAX];
     size_t len = frame(bytes, OP_CLOSE, p, n < 2 ? 0 : 2);
-    if (!c->out && send(c->fd, bytes, len, MSG_NOSIGNAL) < 0) errno = 0;
+    if (!c->out && tls_send(c->fd, bytes, len) < 0) errno = 0;
   }
   become_closed(c);
 }
@@ -400,7 +400,7 @@ static size_t hear_frames(struct conn *c, const uint8_t *p, size_t len, uint64_t
 }
 
 static void on_readable(struct conn *c) {
-  ssize_t got = recv(c->fd, shared, READ_SIZE, 0);
+  ssize_t got = tls_recv(c->fd, shared, READ_SIZE);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got <= 0) {
     if (c->state != CLOSING || (opt.r1 && !c->account.ended))
@@ -432,6 +432,7 @@ static void on_readable(struct conn *c) {
   }
   c->in_len = rest;
   if (c->state == READY) top_up(c);
+  if (tls_pending(c->fd)) on_readable(c);
 }
 
 static void on_writable(struct conn *c) {
@@ -570,10 +571,7 @@ static void run_idle(void) {
   }
   bring_down();
   printf("mode=%s connections=%d bytes_each=%.0f before=%ld after=%ld memory=Anonymous\n",
-         opt.r1    ? "r1"
-         : opt.dop ? "dop"
-                   : "plain",
-         opt.connections, (double)(after - before) / opt.connections, before, after);
+         mode_name(), opt.connections, (double)(after - before) / opt.connections, before, after);
 }
 
 int main(int argc, char **argv) {
@@ -581,6 +579,7 @@ int main(int argc, char **argv) {
   if (getrandom(&random_state, sizeof random_state, 0) != sizeof random_state)
     fail(NULL, "getrandom: %s", strerror(errno));
   random_state |= 1; /* Zero would stay zero. */
+  if (opt.tls && !tls_client()) fail(NULL, "no memory for TLS");
   poller = epoll_create1(EPOLL_CLOEXEC);
   if (poller < 0) fail(NULL, "epoll_create1: %s", strerror(errno));
   conns = calloc((size_t)opt.connections, sizeof *conns);

@@ -10,8 +10,9 @@
 struct options opt;
 
 __attribute__((noreturn)) static void usage(void) {
-  fprintf(stderr, "usage: load --url ws://127.0.0.1:PORT/PATH --pid SERVER_PID [--connections N]\n"
-                  "            [--depth D] [--size S] [--seconds T] [--dop | --r1] [--idle]\n");
+  fprintf(stderr,
+          "usage: load --url ws[s]://127.0.0.1:PORT/PATH --pid SERVER_PID [--connections N]\n"
+          "            [--depth D] [--size S] [--seconds T] [--dop | --r1] [--idle]\n");
   exit(1);
 }
 
@@ -26,10 +27,13 @@ static double number(const char *text, double least, double most) {
 }
 
 static void read_url(const char *url) {
-  static const char start_of_url[] = "ws://127.0.0.1:";
+  static const char rest[] = "://127.0.0.1:";
+  size_t scheme = strcspn(url, ":");
   char *end;
-  if (strncmp(url, start_of_url, sizeof start_of_url - 1) != 0) usage();
-  unsigned long port = strtoul(url + sizeof start_of_url - 1, &end, 10);
+  opt.tls = strncmp(url, "wss", scheme) == 0 && scheme == 3;
+  if (!opt.tls && !(strncmp(url, "ws", scheme) == 0 && scheme == 2)) usage();
+  if (strncmp(url + scheme, rest, sizeof rest - 1) != 0) usage();
+  unsigned long port = strtoul(url + scheme + sizeof rest - 1, &end, 10);
   if (port < 1 || port > 65535 || (*end && *end != '/') || strlen(end) >= sizeof opt.path) usage();
   if (strpbrk(end, " \r\n")) usage();
   opt.port = (uint16_t)port;

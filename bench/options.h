@@ -13,6 +13,7 @@ struct options {
   size_t size;
   double seconds;
   bool dop, r1, idle; /* --r1 is a session too: dop and r1. */
+  bool tls;           /* the URL begins with wss: */
 };
 
 extern struct options opt;
