@@ -19,10 +19,12 @@ struct end {
   struct dop_ws ws;
   uint8_t ping[DOP_WS_CONTROL_MAX];
   size_t ping_len;
-  unsigned open : 1;   /* the head was read */
-  unsigned closed : 1; /* a close frame, or an answer that ends it */
-  unsigned slow : 1;   /* takes nothing */
-  unsigned whole : 1;  /* takes the buffer as it is, for a write that ends later */
+  unsigned tunnels : 1; /* through a proxy */
+  unsigned asked : 1;   /* which was asked for the way */
+  unsigned open : 1;    /* the head was read */
+  unsigned closed : 1;  /* a close frame, or an answer that ends it */
+  unsigned slow : 1;    /* takes nothing */
+  unsigned whole : 1;   /* takes the buffer as it is, for a write that ends later */
 };
 
 struct stage {
@@ -58,18 +60,38 @@ static void inflates(struct stage *st, struct end *e) {
   e->ws.deflate = dop_deflate_new(st->pool, &packing, &terms);
 }
 
+static const struct dop_tunnel way = {"example.com:80", "Proxy-Authorization: Basic c2VjcmV0\r\n"};
+
+/* What a client asks a proxy for; nothing may follow before the answer. */
+static size_t read_connect(struct end *e, size_t len) {
+  static const char asks[] = "CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\n"
+                             "Proxy-Authorization: Basic c2VjcmV0\r\n\r\n";
+  fuzz_check(len == sizeof asks - 1 && memcmp(e->read, asks, len) == 0,
+             "a proxy is asked for something else");
+  fuzz_check(e->link->state != DOP_LINK_TUNNELLING || e->read_len == len,
+             "something is said before there is a tunnel");
+  e->asked = 1;
+  e->seen = 0;
+  e->read_len -= len;
+  memmove(e->read, e->read + len, e->read_len);
+  return dop_http_head_end(e->read, e->read_len, &e->seen);
+}
+
 /* A server's answer, or a client's request. Returns its length, 0: it is not whole. */
 static size_t read_head(struct end *e) {
   size_t len = dop_http_head_end(e->read, e->read_len, &e->seen);
   struct dop_head head;
   struct dop_upgrade_request req;
   const char *why = NULL;
+  if (len && e->tunnels && !e->asked) len = read_connect(e, len);
   if (!len) return 0;
   e->open = 1;
   dop_ws_init(&e->ws, !is_server(e));
   if (!is_server(e)) {
     fuzz_check(dop_upgrade_parse_request(&req, e->read, len, 64, &why) == 0,
                "a client's request is none");
+    fuzz_check(!dop_head_get(&req.head, "Proxy-Authorization").data,
+               "the server is told what the proxy was");
     return len;
   }
   fuzz_check(dop_http_parse_response(&head, e->read, len, 64, &why) == 0, "an answer is none");
@@ -231,9 +253,11 @@ static void request(struct fuzz *f, struct dop_bytes *b) {
 
 static void response(struct fuzz *f, const struct dop_link *l, struct dop_bytes *b) {
   static const char *const protocols[] = {NULL, "dop", "dop.r1", "other"};
-  static const unsigned codes[] = {301, 302, 401, 403, 404, 426, 503, 200};
+  static const unsigned codes[] = {301, 302, 407, 403, 404, 426, 503, 200};
   unsigned what = fuzz_byte(f);
-  if (what & 4) {
+  if (l->state == DOP_LINK_TUNNELLING && (what & 0x84) != 0x84) {
+    text(b, what & 32 ? "HTTP/1.0 200 Connection established\r\n\r\n" : "HTTP/1.1 200 OK\r\n\r\n");
+  } else if (what & 4) {
     struct dop_answer a =
         dop_answer_text(codes[what >> 3 & 7],
                         what & 64 ? "Retry-After: 7\r\nLocation: ws://u:p@h/?t\r\n" : NULL, "no");
@@ -364,9 +388,11 @@ static void begin(struct stage *st, struct end *e, unsigned how) {
   struct dop_transport *t = st->m.ends[how & 1 ? DOP_CLIENT : DOP_SERVER];
   if (e->link || t->closed) return;
   if (t->role == DOP_CLIENT && !dop_transport_awaits_socket(t)) return;
-  e->link = t->role == DOP_SERVER ? dop_link_accept(t, from[how >> 1 & 3])
-                                  : dop_link_dial(t, "example.com", "/", NULL);
+  e->link = t->role == DOP_SERVER
+                ? dop_link_accept(t, from[how >> 1 & 3])
+                : dop_link_dial(t, "example.com", "/", NULL, how & 32 ? &way : NULL);
   if (!e->link) return;
+  e->tunnels = t->role == DOP_CLIENT && how & 32;
   e->link->driver = e;
   e->whole = how >> 3 & 1;
 }
@@ -377,6 +403,8 @@ static void begin_well(struct stage *st, struct end *e, unsigned how) {
   fuzz_memory.fail = 0;
   turn(st);
   receive(st, e, 0);
+  turn(st);
+  if (e->link && e->tunnels) receive(st, e, 0);
   turn(st);
   if (e->link && (how & 16)) phrase(st, e);
 }
