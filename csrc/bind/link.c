@@ -56,6 +56,12 @@ static void push_head(lua_State *L, const struct dop_upgrade_request *req, const
   }
   lua_pushstring(L, address);
   lua_setfield(L, -2, "address");
+  lua_createtable(L, (int)req->protocol_count, 0);
+  for (unsigned i = 0; i < req->protocol_count; i++) {
+    push_span(L, req->protocols[i]);
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+  lua_setfield(L, -2, "protocols");
   lua_createtable(L, 0, (int)head->count);
   for (unsigned i = 0; i < head->count; i++) add_header(L, &head->fields[i]);
   lua_setfield(L, -2, "headers");
@@ -99,6 +105,8 @@ void dop_push_request(lua_State *L, struct dop_socket *s) {
     lua_setfield(L, -2, "method");
     lua_pushstring(L, dop_inproc_name(s));
     lua_setfield(L, -2, "path");
+    lua_newtable(L);
+    lua_setfield(L, -2, "protocols");
     lua_newtable(L);
     lua_setfield(L, -2, "headers");
     lua_pushliteral(L, "local");

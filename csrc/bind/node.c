@@ -255,6 +255,19 @@ static int get_attached(lua_State *L) {
   return 1;
 }
 
+/* The subprotocol of its socket, nil without one. */
+static int get_protocol(lua_State *L) {
+  struct dop_node *n = dop_check_node(L, 1);
+  struct dop_link *l = n->socket ? dop_link_of(n->socket) : NULL;
+  struct dop_span name = {NULL, 0};
+  if (l) name = dop_link_protocol(l);
+  if (name.data)
+    lua_pushlstring(L, name.data, name.len);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 /* The peer's address, nil without a socket; "local" for the in-process transport. */
 static int get_peer(lua_State *L) {
   struct dop_socket *s = dop_check_node(L, 1)->socket;
@@ -333,6 +346,7 @@ static const luaL_Reg node_getters[] = {{"principal", get_principal},
                                         {"socket", get_socket},
                                         {"attached", get_attached},
                                         {"peer", get_peer},
+                                        {"protocol", get_protocol},
                                         {"tls", get_tls},
                                         {"transport", get_transport},
                                         {"request", get_request},

@@ -65,6 +65,15 @@ static int transport_new(lua_State *L) {
   lua_getfield(L, 3, "lossless");
   t->lossless = lua_toboolean(L, -1) != 0;
   lua_pop(L, 1);
+  lua_getfield(L, 3, "protocols");
+  if (!lua_isnil(L, -1)) {
+    size_t size;
+    const char *protocols = dop_check_string(L, -1, &size);
+    t->protocols = dop_malloc(++size);
+    if (!t->protocols) return dop_fail(L, "ENOMEM", "no memory for a transport");
+    memcpy(t->protocols, protocols, size);
+  }
+  lua_pop(L, 1);
   lua_getfield(L, 3, "halves");
   for (int i = 1; lua_istable(L, -1) && i <= (int)lua_rawlen(L, -1); i++) {
     size_t len;

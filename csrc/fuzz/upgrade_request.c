@@ -27,7 +27,7 @@ static void accepted(const struct dop_upgrade_request *req, const char *data, si
   fuzz_head_same(&req->head, &again.head);
   out.len = 0;
   memcpy(key, req->key.data, 24);
-  fuzz_check(dop_upgrade_write_accept(&out, req->key, "dop", NULL, NULL) == 0,
+  fuzz_check(dop_upgrade_write_accept(&out, req->key, (struct dop_span){"dop", 3}, NULL, NULL) == 0,
              "no answer was written");
   fuzz_check(dop_upgrade_parse_response(&answer, out.data, out.len, 64, key, &protocol, &why) ==
                      0 &&

@@ -4,6 +4,8 @@
 
 #include "link/link_private.h"
 
+#define PROTOCOLS_TEXT_MAX 1024 /* lua/dop allows less */
+
 static const struct dop_limits *limits(const struct dop_link *l) {
   return &l->socket.transport->limits;
 }
@@ -154,16 +156,49 @@ void dop_link_forget_request(struct dop_link *l) {
   dop_link_free_upgrade(l);
 }
 
-/* Whether the client offered this subprotocol; offers may stand in several lines. */
-static int offers(const struct dop_head *head, const char *protocol) {
-  for (unsigned i = 0; i < head->count; i++)
-    if (dop_span_is(head->fields[i].name, "Sec-WebSocket-Protocol") &&
-        dop_span_has_token(head->fields[i].value, protocol, 0))
-      return 1;
+static int offers(const struct dop_upgrade_request *req, struct dop_span protocol) {
+  for (unsigned i = 0; i < req->protocol_count; i++)
+    if (dop_span_equal(req->protocols[i], protocol)) return 1;
   return 0;
 }
 
-static const char lossless[] = "dop.r1";
+static const char lossless[] = "dop.r1", plain[] = "dop";
+
+/* Subprotocols by number: 0 none, 1 and 2 our own, then those of the transport in their order. */
+enum { NONE, PLAIN, LOSSLESS, FURTHER };
+
+static struct dop_span protocol_of(const struct dop_transport *t, unsigned number) {
+  struct dop_span name = {NULL, 0}, list = {t->protocols, t->protocols ? strlen(t->protocols) : 0};
+  if (number == PLAIN) return (struct dop_span){plain, sizeof plain - 1};
+  if (number == LOSSLESS) return (struct dop_span){lossless, sizeof lossless - 1};
+  for (unsigned i = FURTHER; i <= number; i++)
+    if (!dop_span_next(&list, &name)) return (struct dop_span){NULL, 0};
+  return name;
+}
+
+struct dop_span dop_link_protocol(const struct dop_link *l) {
+  return protocol_of(l->socket.transport, l->socket.protocol);
+}
+
+/* The server's choice: ours when it is offered, else the first of the transport's that is. */
+static unsigned choose_protocol(const struct dop_transport *t,
+                                const struct dop_upgrade_request *req) {
+  struct dop_span name;
+  if (t->lossless && offers(req, protocol_of(t, LOSSLESS))) return LOSSLESS;
+  if (offers(req, protocol_of(t, PLAIN))) return PLAIN;
+  for (unsigned i = FURTHER; (name = protocol_of(t, i)).data; i++)
+    if (offers(req, name)) return i;
+  return NONE;
+}
+
+/* The number of what the server selected, NONE when that was not offered. */
+static unsigned selected_protocol(const struct dop_link *l, struct dop_span selected) {
+  const struct dop_transport *t = l->socket.transport;
+  struct dop_span name;
+  for (unsigned i = PLAIN; (name = protocol_of(t, i)).data; i++)
+    if (dop_span_equal(name, selected)) return i == LOSSLESS && !l->upgrade->offered ? NONE : i;
+  return NONE;
+}
 
 void dop_link_allow(struct dop_link *l, const char *headers) {
   struct dop_transport *t = l->socket.transport;
@@ -178,16 +213,14 @@ void dop_link_allow(struct dop_link *l, const char *headers) {
       out_of_memory(l);
     return;
   }
-  l->socket.lossless = t->lossless && offers(&req.head, lossless);
+  l->socket.protocol = (uint8_t)choose_protocol(t, &req);
+  l->socket.lossless = l->socket.protocol == LOSSLESS;
   struct dop_deflate_terms terms;
   char extensions[DOP_DEFLATE_TEXT_MAX];
   struct dop_deflate *deflate = NULL; /* without memory for it, it is not agreed on */
   if (dop_deflate_choose(&req.head, t->compression, &terms, extensions) > 0)
     deflate = compressing(t, &terms);
-  if (dop_upgrade_write_accept(dop_link_out(l), req.key,
-                               l->socket.lossless         ? lossless
-                               : offers(&req.head, "dop") ? "dop"
-                                                          : NULL,
+  if (dop_upgrade_write_accept(dop_link_out(l), req.key, dop_link_protocol(l),
                                deflate ? extensions : NULL, headers)) {
     dop_deflate_free(deflate);
     dop_node_end(n, 0, "no memory");
@@ -208,7 +241,9 @@ struct dop_link *dop_link_dial(struct dop_transport *t, const char *host, const 
     l->upgrade->key[dop_base64(raw, sizeof raw, l->upgrade->key)] = 0;
     /* In this order: some servers select the first one without knowing it. */
     l->upgrade->offered = t->lossless && !dop_transport_keeps_plain(t);
-    const char *offer = l->upgrade->offered ? "dop, dop.r1" : "dop";
+    char offer[PROTOCOLS_TEXT_MAX];
+    snprintf(offer, sizeof offer, "%s%s%s", l->upgrade->offered ? "dop, dop.r1" : "dop",
+             t->protocols ? ", " : "", t->protocols ? t->protocols : "");
     char extensions[DOP_DEFLATE_TEXT_MAX];
     if (t->compression) dop_deflate_offer(t->compression, extensions);
     struct dop_bytes *to = via ? &l->upgrade->head : dop_link_out(l);
@@ -243,18 +278,18 @@ static int hear_response(struct dop_link *l, size_t len) {
   const char *why = NULL;
   struct dop_deflate_terms terms;
   struct dop_deflate *deflate = NULL;
-  int speaks_lossless = 0, compresses = 0;
+  unsigned number = NONE;
+  int compresses = 0;
   int failed = dop_upgrade_parse_response(&head, l->input, len, limits(l)->max_fields,
                                           l->upgrade->key, &protocol, &why);
   if (!failed) compresses = dop_deflate_agree(&head, t->compression, &terms, &why);
   if (compresses < 0) failed = 1;
-  if (!failed && protocol.data)
-    speaks_lossless = l->upgrade->offered && dop_span_has_token(protocol, lossless, 0);
+  if (!failed && protocol.data) number = selected_protocol(l, protocol);
   if (failed && head.status && head.status != 101) {
     not_upgraded(l, &head, why);
   } else if (failed) {
     dop_link_lost(l, "UPGRADE", why);
-  } else if (protocol.data && !dop_span_has_token(protocol, "dop", 0) && !speaks_lossless) {
+  } else if (protocol.data && number == NONE) {
     dop_link_lost(l, "UPGRADE", "the server selected a subprotocol that was not offered");
   } else if (!dop_transport_awaits_socket(t)) {
     dop_link_die(l, 0); /* nobody waits for it any more */
@@ -263,7 +298,8 @@ static int hear_response(struct dop_link *l, size_t len) {
   } else {
     dop_link_skip(l, len);
     dop_link_free_upgrade(l);
-    l->socket.lossless = speaks_lossless;
+    l->socket.protocol = (uint8_t)number;
+    l->socket.lossless = number == LOSSLESS;
     dop_link_begin(l, t->current, deflate);
   }
   return 1;

@@ -124,6 +124,9 @@ void dop_link_insist(struct dop_link *l);
 int dop_link_request(const struct dop_link *l, struct dop_upgrade_request *req);
 void dop_link_forget_request(struct dop_link *l);
 
+/* The subprotocol that was selected, data NULL when none was, or not yet. */
+struct dop_span dop_link_protocol(const struct dop_link *l);
+
 /* The link of a socket, NULL when the socket is of another kind. */
 struct dop_link *dop_link_of(struct dop_socket *s);
 

@@ -143,8 +143,9 @@ struct hand *hand_answer(struct stage *w, const char *protocol) {
   if (dop_upgrade_parse_request(&req, h->in.data, len, 64, &why))
     stage_fail(w, __FILE__, __LINE__, "the client's request is none: %s", why);
   struct dop_span offer = dop_head_get(&req.head, "Sec-WebSocket-Protocol");
+  struct dop_span selected = {protocol, protocol ? strlen(protocol) : 0};
   if (offer.data) snprintf(h->offer, sizeof h->offer, "%.*s", (int)offer.len, offer.data);
-  if (dop_upgrade_write_accept(&h->out, req.key, protocol, NULL, NULL)) abort();
+  if (dop_upgrade_write_accept(&h->out, req.key, selected, NULL, NULL)) abort();
   h->lossless = protocol && strcmp(protocol, "dop.r1") == 0;
   dop_bytes_consume(&h->in, (uint32_t)len);
   hand_give(h);

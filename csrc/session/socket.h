@@ -62,6 +62,7 @@ struct dop_socket {
   unsigned busy : 1;     /* a handler has its message, or its events are told */
   unsigned crammed : 1;  /* its node keeps as much aside as it cares to */
   unsigned lossless : 1; /* dop.r1 was negotiated for it */
+  uint8_t protocol;      /* of a link: its subprotocol, see dop_link_protocol() */
 };
 
 void dop_socket_init(struct dop_socket *s, const struct dop_socket_ops *ops,

@@ -69,6 +69,7 @@ void dop_transport_unref(struct dop_transport *t) {
   dop_tombs_dispose(&t->unconfirmed_tombs);
   dop_queue_dispose(&t->halves);
   dop_free(t->compression);
+  dop_free(t->protocols);
   dop_free(t);
 }
 

@@ -100,7 +100,8 @@ struct dop_transport {
   uint8_t owed;               /* events, see engine.c */
   struct dop_transport *owed_next;
   struct dop_deflate_options *compression; /* one block, freed with the transport; NULL: none */
-  void *app;                               /* the binding's */
+  char *protocols; /* the links': further subprotocols, "a, b"; freed with it; may be NULL */
+  void *app;       /* the binding's */
 
   /* What happened so far, for stats(). */
   uint64_t opened, connects, reconnects, disconnects, refused;

@@ -33,6 +33,24 @@ int dop_span_has_token(struct dop_span value, const char *word, int fold) {
   return 0;
 }
 
+int dop_span_equal(struct dop_span a, struct dop_span b) {
+  return equal(a, b, 0);
+}
+
+int dop_span_next(struct dop_span *list, struct dop_span *element) {
+  while (list->len != 0) {
+    const char *comma = memchr(list->data, ',', list->len);
+    size_t len = comma != NULL ? (size_t)(comma - list->data) : list->len;
+
+    *element = trimmed(span(list->data, len));
+    if (comma != NULL) len++;
+    list->data += len;
+    list->len -= len;
+    if (element->len != 0) return 1;
+  }
+  return 0;
+}
+
 int dop_http_name_ok(const char *name, size_t len) {
   return len != 0 && all(span(name, len), is_token_char);
 }

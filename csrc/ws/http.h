@@ -24,9 +24,16 @@ struct dop_field {
 /* Compares without regard to ASCII case. `word` is a C string. */
 int dop_span_is(struct dop_span s, const char *word);
 
+/* Whether two are the same, byte for byte. */
+int dop_span_equal(struct dop_span a, struct dop_span b);
+
 /* Whether the comma separated list in `value` has the token `word`: exact, or without regard to
  * case when `fold`. Linear in the length; never a regular expression. */
 int dop_span_has_token(struct dop_span value, const char *word, int fold);
+
+/* Takes the next element of a comma separated list off `list`, without blanks around it: 1, or 0 at
+ * the end. Empty elements are passed over (RFC 9110 5.6.1.2). */
+int dop_span_next(struct dop_span *list, struct dop_span *element);
 
 /* Looks for the empty line that ends a head. `*seen` is how many bytes were looked at in earlier
  * calls (start with 0). Returns the head's length including the empty line, 0 when it is not whole

@@ -77,6 +77,29 @@ static unsigned check_http(struct dop_upgrade_request *req, const char **why) {
   return 0;
 }
 
+static int is_offered(const struct dop_upgrade_request *req, struct dop_span protocol) {
+  for (unsigned i = 0; i < req->protocol_count; i++)
+    if (equal(req->protocols[i], protocol, 0)) return 1;
+  return 0;
+}
+
+/* Reads what the client offers, on one line or several. Returns what is wrong, NULL when nothing
+ * is.
+ */
+static const char *read_offer(struct dop_upgrade_request *req) {
+  for (unsigned i = 0; i < req->head.count; i++) {
+    struct dop_span list = req->head.fields[i].value, element;
+    if (!dop_span_is(req->head.fields[i].name, "Sec-WebSocket-Protocol")) continue;
+    while (dop_span_next(&list, &element)) {
+      if (!dop_http_name_ok(element.data, element.len)) return "A subprotocol is no token.";
+      if (req->protocol_count == DOP_PROTOCOLS_MAX) return "There are too many subprotocols.";
+      if (is_offered(req, element)) return "A subprotocol is offered twice.";
+      req->protocols[req->protocol_count++] = element;
+    }
+  }
+  return NULL;
+}
+
 /* What RFC 6455 4.2.1 asks of it. */
 static unsigned check_upgrade(struct dop_upgrade_request *req, const char **why) {
   struct dop_head *head = &req->head;
@@ -101,7 +124,8 @@ static unsigned check_upgrade(struct dop_upgrade_request *req, const char **why)
   if (keys == 0) return refuse(400, "There is no Sec-WebSocket-Key header.", why);
   if (!key_ok(req->key))
     return refuse(400, "The Sec-WebSocket-Key is not 16 bytes of Base64.", why);
-  return 0;
+  *why = read_offer(req);
+  return *why != NULL ? 400 : 0;
 }
 
 unsigned dop_upgrade_parse_request(struct dop_upgrade_request *req, const char *data, size_t len,
@@ -109,6 +133,7 @@ unsigned dop_upgrade_parse_request(struct dop_upgrade_request *req, const char *
   unsigned status = dop_http_parse_request(&req->head, data, len, max_fields, why);
 
   req->host = req->key = req->origin = span(NULL, 0);
+  req->protocol_count = 0;
   req->plain = req->head_only = 0;
   if (status == 0) status = check_http(req, why);
   if (status == 0) status = check_upgrade(req, why);
@@ -213,7 +238,7 @@ int dop_upgrade_parse_response(struct dop_head *head, const char *data, size_t l
 
 /* ---- Writing ----------------------------------------------------------------------------- */
 
-int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const char *protocol,
+int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, struct dop_span protocol,
                              const char *extensions, const char *headers) {
   char accept[ACCEPT_LEN];
 
@@ -224,8 +249,8 @@ int dop_upgrade_write_accept(struct dop_bytes *out, struct dop_span key, const c
         span_of("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                 "Connection: Upgrade\r\nSec-WebSocket-Accept: "),
         span(accept, ACCEPT_LEN),
-        span_of(protocol != NULL ? "\r\nSec-WebSocket-Protocol: " : NULL),
-        span_of(protocol),
+        span_of(protocol.data != NULL ? "\r\nSec-WebSocket-Protocol: " : NULL),
+        protocol,
         span_of(extensions != NULL ? "\r\nSec-WebSocket-Extensions: " : NULL),
         span_of(extensions),
         span_of("\r\n"),

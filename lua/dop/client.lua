@@ -14,7 +14,7 @@ local url = require "dop.url"
 
 local known = {
   lossless = "boolean", url = "string", on = "table", retry = "function", headers = "table", stable = "number",
-  tls = "table", compression = "boolean table", proxy = "string boolean",
+  tls = "table", compression = "boolean table", proxy = "string boolean", protocols = "table",
 }
 
 -- What the policy works with lies in the transport's values: state = {attempt, timer, waits, ...}. The

@@ -13,6 +13,22 @@ for _, name in ipairs(core.limits) do
   if name ~= "half_min" then limits[name] = true end
 end
 
+-- Further subprotocols as the machine takes them.
+local function check_protocols(list, where)
+  local seen = {}
+  for i, name in ipairs(list) do
+    local ours = type(name) == "string" and (name .. "."):find("^[Dd][Oo][Pp]%.")
+    if type(name) ~= "string" or #name > 48 or not core.header_ok(name, "") or ours then
+      error(('%s: option "protocols": a token of at most 48 bytes, not dop, expected, got %s'):format(where,
+        tostring(name)), 4)
+    end
+    if seen[name] or i > 16 then
+      error(('%s: option "protocols": at most 16 different ones expected, got %q'):format(where, name), 4)
+    end
+    seen[name] = true
+  end
+end
+
 --- Raises for an option that is not a limit and not among `known` (name to type), of a wrong type, or
 -- out of range.
 function options.check(given, known, where)
@@ -37,6 +53,7 @@ function options.check(given, known, where)
   if low and low > high then
     error(('%s: option "low_mark": at most "high_mark" expected, %d, got %d'):format(where, high, low), 3)
   end
+  if given.protocols then check_protocols(given.protocols, where) end
   if not given.url then error(("%s: option \"url\" is missing"):format(where), 3) end
 end
 
@@ -70,6 +87,7 @@ function options.transport(role, given)
   -- What is wrong must raise before there is a transport: an open one keeps itself.
   for event, fn in pairs(given.on or {}) do emitter.check(event, fn, 4) end
   local passed = { lossless = given.lossless ~= false, compression = given.compression, unkept = true }
+  if given.protocols and given.protocols[1] then passed.protocols = table.concat(given.protocols, ", ") end
   for name in pairs(limits) do passed[name] = given[name] end
   local host = loop.host()
   local ok, engine = pcall(host.engine)

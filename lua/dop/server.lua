@@ -17,6 +17,7 @@ local known = {
   authorize = "function",
   same_principal = "function",
   http = "function",
+  protocols = "table",
   health = "string",
   origins = "string table",
   mode = "number",

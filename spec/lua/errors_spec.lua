@@ -56,6 +56,16 @@ describe("an option that is wrong raises, and the message names it", function()
     raises(dop.listen, { url = "local:x", halves = {} }, '"halves"')
   end)
 
+  it("when a subprotocol cannot be one, or is one of ours", function()
+    for _, name in ipairs { "", "a b", "a,b", "dop", "dop.r2", "DOP", ("x"):rep(49), 1 } do
+      for _, make in ipairs { dop.listen, dop.connect } do
+        raises(make, { url = "local:x", protocols = { name } }, '"protocols"')
+      end
+    end
+    raises(dop.listen, { url = "local:x", protocols = { "a", "a" } }, '"protocols"', "different")
+    raises(dop.listen, { url = "local:x", protocols = "a" }, '"protocols"')
+  end)
+
   it("when the URL is missing, or there is no table at all", function()
     for _, make in ipairs { dop.listen, dop.connect } do
       raises(make, {}, '"url" is missing')
