@@ -193,6 +193,8 @@ enum dop_tls_step dop_tls_read(struct dop_tls *t, size_t *n) {
     int result = SSL_read_ex(t->ssl, shared->plain + *n, DOP_TLS_PLAIN - *n, &got);
     if (result == 1) {
       *n += got;
+      /* The call that would only say so is saved. */
+      if (!shared->in_len && !SSL_has_pending(t->ssl)) break;
       continue;
     }
     step = judge(t, result);
