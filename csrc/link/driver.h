@@ -57,9 +57,9 @@ struct dop_driver_api {
    * handlers. The caller holds a reference. */
   void (*feed)(struct dop_host *h, struct dop_link *l, char *data, size_t n);
 
-  /* A server's link is answered with that status, or ended without a word when it is 0. Runs no
-   * handler. */
-  void (*refuse)(struct dop_link *l, unsigned status, const char *headers, const char *text);
+  /* The TLS handshake of a server's link failed: it is answered with 400 and `text`, or ended
+   * without a word when that is NULL. Counted, and told to who reads the log. Runs no handler. */
+  void (*refuse_tls)(struct dop_link *l, const char *code_name, const char *why, const char *text);
 
   /* Who is asked, with link->driver, for the facts of an encrypted connection: 0, or -1 when it is
    * none. NULL: nobody any more. */

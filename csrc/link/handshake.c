@@ -19,16 +19,15 @@ void dop_link_free_upgrade(struct dop_link *l) {
 
 /* Answers, and counts that as a refusal of that cause, unless it is what a request without an
  * upgrade asked for. */
-static void answer(struct dop_link *l, const struct dop_answer *a, enum dop_refusal cause) {
+static void answer(struct dop_link *l, const struct dop_answer *a, enum dop_refusal cause,
+                   const char *why) {
   struct dop_answer own = *a;
   if (l->state != DOP_LINK_UPGRADING && l->state != DOP_LINK_ASKED) return;
   own.head_only = l->upgrade->head_only;
   if (l->upgrade->plain)
     l->socket.transport->http++;
   else
-    dop_transport_refused(l->socket.transport, &l->socket, cause, a->status,
-                          cause == DOP_REFUSED_AUTHORIZE ? NULL
-                                                         : a->body); /* not what others say */
+    dop_transport_refused(l->socket.transport, &l->socket, cause, a->status, why);
   if (a->status && dop_upgrade_write_answer(dop_link_out(l), &own))
     dop_link_die(l, 0);
   else
@@ -36,17 +35,25 @@ static void answer(struct dop_link *l, const struct dop_answer *a, enum dop_refu
 }
 
 void dop_link_answer(struct dop_link *l, const struct dop_answer *a) {
-  answer(l, a, DOP_REFUSED_AUTHORIZE);
+  answer(l, a, DOP_REFUSED_AUTHORIZE, NULL); /* not what others say */
 }
 
 void dop_link_refuse_for(struct dop_link *l, enum dop_refusal cause, unsigned status,
                          const char *headers, const char *text) {
   struct dop_answer a = dop_answer_text(status, headers, text);
-  answer(l, &a, cause);
+  answer(l, &a, cause, cause == DOP_REFUSED_AUTHORIZE ? NULL : text);
 }
 
 void dop_link_refuse(struct dop_link *l, unsigned status, const char *headers, const char *text) {
   dop_link_refuse_for(l, DOP_REFUSED_AUTHORIZE, status, headers, text);
+}
+
+void dop_link_refuse_tls(struct dop_link *l, const char *code_name, const char *why,
+                         const char *text) {
+  struct dop_answer a = dop_answer_text(text ? 400 : 0, NULL, text ? text : "");
+  char told[256];
+  snprintf(told, sizeof told, "%s: %s", code_name, why);
+  answer(l, &a, DOP_REFUSED_TLS, told);
 }
 
 void dop_link_insist(struct dop_link *l) {

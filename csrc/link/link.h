@@ -116,6 +116,11 @@ void dop_link_allow(struct dop_link *l, const char *headers);
 void dop_link_answer(struct dop_link *l, const struct dop_answer *a);
 void dop_link_refuse(struct dop_link *l, unsigned status, const char *headers, const char *text);
 
+/* The same for a TLS handshake that failed. Without `text` it ends without a word: mostly the
+ * client would not understand one. */
+void dop_link_refuse_tls(struct dop_link *l, const char *code_name, const char *why,
+                         const char *text);
+
 /* A request without an upgrade is answered as if nobody cared for such: 426. */
 void dop_link_insist(struct dop_link *l);
 

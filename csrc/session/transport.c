@@ -198,7 +198,7 @@ void dop_transport_relieve(struct dop_transport *t) {
 const char *dop_refusal_name(enum dop_refusal cause) {
   static const char *const names[DOP_REFUSALS] = {"",        "request", "origin", "authorize",
                                                   "timeout", "pending", "full",   "address",
-                                                  "bytes",   "closing", "memory"};
+                                                  "bytes",   "closing", "memory", "tls"};
   return names[cause];
 }
 

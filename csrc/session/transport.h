@@ -58,6 +58,7 @@ enum dop_refusal {
   DOP_REFUSED_BYTES,     /* max_bytes */
   DOP_REFUSED_CLOSING,   /* the server closes */
   DOP_REFUSED_MEMORY,    /* there is none */
+  DOP_REFUSED_TLS,       /* the handshake failed; `why` begins with its error code and ": " */
   DOP_REFUSALS
 };
 

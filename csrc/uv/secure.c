@@ -91,7 +91,7 @@ static void fail(struct dop_stream *s) {
   const struct dop_tls_shared *shared = s->loop->tls;
   /* A server stays until the client has read the alert, for the close timeout at most. */
   if (s->tls->context->server && !s->tls->ready)
-    api->refuse(s->link, 0, NULL, "");
+    api->refuse_tls(s->link, shared->code, shared->why, NULL);
   else
     api->lost(s->link, shared->code, shared->why);
 }
@@ -139,7 +139,9 @@ void dop_secure_begin(struct dop_stream *s) {
 static void answer_in_plain(struct dop_stream *s) {
   dop_tls_free(s->tls);
   s->tls = NULL;
-  s->loop->api->refuse(s->link, 400, NULL, "This port speaks TLS: the URL begins with wss:.\n");
+  const struct dop_tls_shared *shared = s->loop->tls;
+  s->loop->api->refuse_tls(s->link, shared->code, shared->why,
+                           "This port speaks TLS: the URL begins with wss:.\n");
 }
 
 /* Where the handshake stands; a private key is used on the way from one place to the next. */
@@ -185,6 +187,10 @@ void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
 
 void dop_secure_eof(struct dop_stream *s) {
   const struct dop_driver_api *api = s->loop->api;
+  /* Who says nothing at all only looked whether somebody is there. */
+  if (s->tls->context->server && s->tls->begun && !s->tls->ready && !s->tls->over)
+    api->refuse_tls(s->link, "EOF", "the client ended the connection during the TLS handshake",
+                    NULL);
   if (s->tls->ready || s->tls->over || s->tls->context->server)
     api->eof(s->link);
   else

@@ -191,8 +191,10 @@ void dop_tls_explain(const struct dop_tls *t) {
 
 void dop_tls_explain_bytes(const struct dop_tls *t, const char *data, size_t len) {
   char shown[25];
+  /* A server writes it down: of a request only the first word, behind it may be a secret. */
+  const char *ends = t->context->server ? "\r\n ?" : "\r\n";
   size_t n = 0;
-  while (n < len && n < sizeof shown - 1 && data[n] != '\r' && data[n] != '\n') {
+  while (n < len && n < sizeof shown - 1 && !(data[n] && strchr(ends, data[n]))) {
     shown[n] = data[n] >= ' ' && data[n] <= '~' && data[n] != '"' ? data[n] : '?';
     n++;
   }

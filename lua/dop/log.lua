@@ -65,8 +65,10 @@ function of.accept(_, address, socket) return "debug", { address = address, sock
 local caps = { pending = true, full = true, address = true, bytes = true, memory = true }
 
 function of.refuse(_, address, status, why, cause, more)
+  local code
+  if cause == "tls" then code, why = why:match "^([%u_]+): (.*)$" end
   return caps[cause] and "warn" or "info",
-    { address = address, status = status, why = why and why:gsub("%s+$", ""), cause = cause, more = more }
+    { address = address, status = status, why = why and why:gsub("%s+$", ""), cause = cause, code = code, more = more }
 end
 
 function of.over(transport)

@@ -258,7 +258,7 @@ describe("stats()", function()
     for name, value in pairs(stats) do causes[name:match "^refused_(%w+)$" or ""] = value end
     causes[""], causes.resumes = nil, nil
     assert.same({ request = 1, origin = 1, authorize = 1, timeout = 3, pending = 1, full = 0, address = 0, closing = 0,
-      bytes = 0, memory = 0 }, causes)
+      bytes = 0, memory = 0, tls = 0 }, causes)
     assert.equal(7, stats.refused)
   end)
 end)
