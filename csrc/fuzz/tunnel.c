@@ -144,7 +144,7 @@ static unsigned reading(const char *p, size_t len, int *whole) {
 
 static void failed_at_proxy(const struct outcome *o, unsigned status) {
   fuzz_check(o->state == DOP_LINK_DEAD && !o->said.len, "it goes on without a tunnel");
-  fuzz_check(strcmp(o->code_name, status == 407 ? "PROXY_AUTH" : "PROXY") == 0,
+  fuzz_check(strcmp(o->code_name, status == 407 || status == 401 ? "PROXY_AUTH" : "PROXY") == 0,
              "a proxy's refusal has another name");
   fuzz_check(*o->why, "a refusal without a reason");
 }

@@ -10,8 +10,13 @@ int dop_link_ask_tunnel(struct dop_link *l, const struct dop_tunnel *via) {
   return dop_http_write_connect(dop_link_out(l), via->to, via->headers);
 }
 
+/* 407; for a name that it does not like some say 401, which is the server's word otherwise. */
+static int wants_to_know_us(unsigned status) {
+  return status == 407 || status == 401;
+}
+
 static const char *meaning(unsigned status) {
-  if (status == 407) return "it wants to know who we are, or does not like the answer";
+  if (wants_to_know_us(status)) return "it wants to know who we are, or does not like the answer";
   if (status == 403) return "it does not let us through";
   if (status == 405 || status == 501) return "it makes no tunnels";
   if (status >= 500) return "it does not reach the server";
@@ -22,7 +27,7 @@ static void no_tunnel(struct dop_link *l, const struct dop_head *head) {
   char why[128];
   snprintf(why, sizeof why, "the proxy answered with status %u: %s", head->status,
            meaning(head->status));
-  dop_link_answered(l, head->status == 407 ? "PROXY_AUTH" : "PROXY", why, head);
+  dop_link_answered(l, wants_to_know_us(head->status) ? "PROXY_AUTH" : "PROXY", why, head);
 }
 
 /* The tunnel is up: the request that was ready before goes through it. */

@@ -119,6 +119,8 @@ describe("a proxy that makes no tunnel fails the attempt:", function()
   it("407 has a code of its own", function()
     local a = fails("PROXY_AUTH", "HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n")
     assert.equal(407, a.status)
+    a = fails("PROXY_AUTH", "HTTP/1.1 401 Who\r\n\r\n") -- of tinyproxy, when the password is wrong
+    assert.equal(401, a.status)
     assert.truthy(a.why:find("who we are", 1, true))
   end)
 
