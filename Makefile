@@ -81,6 +81,10 @@ peers: need-build+test+peers ## other people's WebSockets in both roles: ws, web
 	@.ci/peers
 	$(call each,specs SPECS=spec/peers)
 
+.PHONY: proxies
+proxies: need-build+test+proxies ## other people's proxies, in front and on the way: installs nginx, HAProxy and tinyproxy
+	$(call each,specs SPECS=spec/proxies)
+
 # Each end is a process of its own, so both Luas are built whichever runs the specs.
 NETWORK ?= spec/real
 .PHONY: network

@@ -47,6 +47,29 @@ describe("examples/client.lua", function()
   end)
 end)
 
+describe("examples/deploy/server.lua", function()
+  it("answers a load balancer, and at SIGINT takes nobody new, drains and ends", function()
+    local server = real.command(("env DOP_URL=ws://127.0.0.1:0/dop '%s' examples/deploy/server.lua"):format(LUA))
+    local url = server:expect "^info listen .*url=(ws://127%.0%.0%.1:%d+/dop)$"
+    local probe = real.raw_client({ url = url }, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    real.wait("the answer", function() return probe.ended end)
+    assert.truthy(probe.received:find "^HTTP/1%.1 200 OK\r\n", probe.received)
+    local closed, code
+    local client = real.connect(nil, { url = url, retry = function(_, _, c)
+      code = c
+      return 0.05
+    end })
+    assert.same({ "hello", "text" }, ask(client, "hello", "text"))
+    client:on("close", function(_, c) closed = c end)
+    os.execute("kill -INT " .. server.pid)
+    real.wait("what the next attempt hears", function() return code == "ECONNREFUSED" end)
+    assert.equal(1012, closed)
+    server:expect "^info draining .*nodes=1"
+    server:expect "^info closed .*drained=1"
+    assert.is_nil(server:read()) -- it has ended
+  end)
+end)
+
 describe("examples/simulator.lua", function()
   it("compares two policies under 200 seeds, and every message came", function()
     local run = real.start "examples/simulator.lua"
