@@ -99,6 +99,11 @@ static const char *const event_names[DOP_EVENTS] = {
 #define TURN_MOST      512
 #define TURN_LEAST     64
 
+/* The same of what compressed messages unfold to, which a few bytes are enough to make much of. */
+#define ROUND_INFLATED (128u * 1024)
+#define INFLATED_MOST  (64u * 1024)
+#define INFLATED_LEAST (4u * 1024)
+
 static int emit(lua_State *L, struct dop_delivery *d, struct dop_transport *t, int subject,
                 struct dop_node_box *box, int event, int nargs);
 
@@ -477,13 +482,22 @@ int dop_host_waiting(const struct dop_host *h) {
   return h->engine.first != NULL || h->engine.ready != NULL;
 }
 
+static unsigned within(unsigned n, unsigned least, unsigned most) {
+  return n < least ? least : n > most ? most : n;
+}
+
+static unsigned less(unsigned n, unsigned took) {
+  return took < n ? n - took : 0;
+}
+
 /* The next of so many sockets has its turn. */
 static void deliver_turn(struct dop_host *h, struct dop_socket *s, unsigned sockets) {
-  unsigned most = h->round_left / sockets;
-  if (most > TURN_MOST) most = TURN_MOST;
-  if (most < TURN_LEAST) most = TURN_LEAST;
-  unsigned took = deliver_up_to(h, s, most);
-  h->round_left -= took < h->round_left ? took : h->round_left;
+  unsigned most = within(h->round_left / sockets, TURN_LEAST, TURN_MOST);
+  struct dop_deflate_pool *pool = h->engine.deflate; /* made with the first that compresses */
+  unsigned inflated = within(h->inflated_left / sockets, INFLATED_LEAST, INFLATED_MOST);
+  if (pool) pool->left = inflated;
+  h->round_left = less(h->round_left, deliver_up_to(h, s, most));
+  if (pool) h->inflated_left = less(h->inflated_left, inflated - pool->left);
 }
 
 static unsigned count_ready(const struct dop_socket *s) {
@@ -499,6 +513,7 @@ void dop_host_turn(struct dop_host *h) {
   e->ready = NULL; /* what becomes ready meanwhile waits for the next round */
   unsigned waiting = count_ready(round);
   h->round_left = ROUND_MESSAGES;
+  h->inflated_left = ROUND_INFLATED;
   if (e->first) dop_host_deliver(h, NULL);
   for (struct dop_socket *s = round; s; s = next) {
     struct dop_link *l = s->busy ? NULL : dop_link_of(s);

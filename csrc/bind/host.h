@@ -20,6 +20,7 @@ struct dop_host {
   int (*tls_facts)(void *driver, struct dop_tls_facts *f); /* see driver.h */
   uint32_t refs;
   uint32_t round_left;    /* messages that sockets may still hand out in this round */
+  uint32_t inflated_left; /* bytes that they may still inflate */
   unsigned gc_always : 1; /* a full collection after every handler: for specs */
   unsigned seeded : 1;    /* randomness comes from `seed` */
   unsigned own : 1;       /* userdata are anchored in a table of its own, see anchor.c */

@@ -40,7 +40,9 @@ const char *dop_link_output(const struct dop_link *l, size_t *len) {
 /* Enters what its buffers hold into the transport's sum, in place of what it entered before. */
 static void tally(struct dop_link *l) {
   struct dop_transport *t = l->socket.transport;
-  uint64_t held = (uint64_t)l->in.cap + l->out.cap + l->ws.assembly.cap + l->in_flight;
+  /* Of a message that is inflated only what is there takes memory, see connection.c. */
+  uint32_t gathered = l->ws.packed ? l->ws.assembly.len : l->ws.assembly.cap;
+  uint64_t held = (uint64_t)l->in.cap + l->out.cap + gathered + l->in_flight;
   if (held > UINT32_MAX) held = UINT32_MAX;
   t->bytes += held - l->held;
   l->held = (uint32_t)held;
@@ -390,6 +392,17 @@ static void heard_control(struct dop_link *l, const struct dop_ws_item *item, in
   }
 }
 
+/* What a compressed message grew by is taken off what may be inflated in this turn. */
+static DOP_SELDOM void count_growth(struct dop_link *l, uint32_t before) {
+  struct dop_deflate_pool *pool = l->ws.deflate->pool;
+  uint32_t len = l->ws.assembly.len, grown = len > before ? len - before : 0;
+  pool->left -= grown < pool->left ? grown : pool->left;
+}
+
+static int unfolds_much(const struct dop_link *l) {
+  return l->ws.deflate && !l->ws.deflate->pool->left;
+}
+
 static DOP_SELDOM void count_inflated(struct dop_link *l, size_t len) {
   struct dop_transport *t = l->socket.transport;
   t->inflated_from += l->ws.deflate->came;
@@ -399,7 +412,7 @@ static DOP_SELDOM void count_inflated(struct dop_link *l, size_t len) {
 
 /* Adds to *work what it cost beside a frame: growth of a message that was gathered, or inflated. */
 static int next_frame(struct dop_link *l, struct dop_message *m, unsigned *work) {
-  uint32_t before = l->ws.assembly.len;
+  uint32_t before = l->ws.handed_out ? 0 : l->ws.assembly.len;
   const struct dop_node *n = l->socket.node;
   /* What crosses our close frame is of no use, but may be as long as it was allowed to be. */
   int early = l->state == DOP_LINK_OPEN && (!n || n->status != DOP_CONNECTED);
@@ -413,6 +426,7 @@ static int next_frame(struct dop_link *l, struct dop_message *m, unsigned *work)
   }
   size_t used = dop_ws_next(&l->ws, l->input, l->input_len, most, &item);
   dop_link_skip(l, used);
+  if (l->ws.packed) count_growth(l, before);
   switch (item.type) {
   case DOP_WS_MORE:
     return -1;
@@ -425,7 +439,8 @@ static int next_frame(struct dop_link *l, struct dop_message *m, unsigned *work)
     l->idle = 0;
     return dop_node_hear(&l->socket, m);
   case DOP_WS_PART:
-    if (l->ws.assembly.len > before) *work += (l->ws.assembly.len - before) / FRAME_BYTES;
+    if (!l->ws.packed && l->ws.assembly.len > before)
+      *work += (l->ws.assembly.len - before) / FRAME_BYTES;
     if (item.len == 0) too_idle(l);
     return 0;
   case DOP_WS_PING:
@@ -451,7 +466,7 @@ static int link_next(struct dop_socket *s, struct dop_message *m) {
   /* What the last step did to the session is told before the next one is taken. */
   while (l->input && !dop_socket_stopped(s) && !engine(l)->first) {
     int found;
-    if (l->shares && frames++ >= TURN_FRAMES) {
+    if (l->shares && (frames++ >= TURN_FRAMES || unfolds_much(l))) {
       dop_socket_mark_ready(s);
       return 0;
     }

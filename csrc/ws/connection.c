@@ -7,7 +7,9 @@
 #include "ws/utf8.h"
 
 #define INFLATE_FIRST 256   /* bytes of output to have room for at least */
-#define INFLATE_STEP  16384 /* and at most, beside what the buffer has already */
+#define INFLATE_STEP  8192  /* and at most; others may have their turn behind so many */
+#define INFLATE_PIECE 2048  /* compressed bytes that are looked at at a time */
+#define INFLATE_LARGE 16384 /* a message that grew beyond moves no more, or hardly */
 
 /* What the header of one frame says. */
 struct header {
@@ -245,26 +247,47 @@ static void finish(struct dop_ws *ws, char *in, struct dop_ws_item *item) {
        b->data != NULL ? b->data : in, b->len);
 }
 
-/* Appends what a compressed payload means. Its room grows with it, up to the limit; behind that one
- * byte is enough to know. Returns whether nothing is wrong so far. */
-static int inflate_into(struct dop_ws *ws, const char *in, size_t len, size_t max_message,
+/* Room for what comes out next, at most `most` bytes of it. A small message grows with what is
+ * there. A large one has room for all that it may become: a page of it that nothing is written to
+ * costs nothing, while to move a megabyte costs more than to inflate one. NULL without memory. */
+static char *inflate_room(struct dop_bytes *b, size_t len, size_t most, size_t *room) {
+  size_t more = INFLATE_FIRST + 4 * len;
+
+  *room = b->cap - b->len;
+  if (*room == 0 && b->len < INFLATE_LARGE) {
+    *room = more;
+  } else if (*room == 0) {
+    more = 63 * (size_t)b->len;
+    if (more > most) more = most;
+    if (dop_bytes_room(b, more) == NULL) return NULL;
+    *room = more;
+  }
+  if (*room > INFLATE_STEP) *room = INFLATE_STEP;
+  if (*room > most) *room = most;
+  return dop_bytes_room(b, *room);
+}
+
+/* Appends what a compressed payload means, until so much has come out that others may have their
+ * turn: *len is lowered to what is left of it then. What the inflater itself still holds is little
+ * and comes out. Behind the limit one byte is enough to know. Returns whether nothing is wrong so
+ * far. */
+static int inflate_into(struct dop_ws *ws, const char *in, size_t *len, size_t max_message,
                         struct dop_ws_item *item) {
   struct dop_bytes *b = &ws->assembly;
+  uint32_t before = b->len;
   enum dop_inflate_result result;
 
   do {
     char beyond, *to = &beyond;
-    size_t most = max_message > b->len ? max_message - b->len : 0, room = b->cap - b->len, n;
+    size_t most = max_message > b->len ? max_message - b->len : 0, room = 0, n;
 
-    if (room == 0) room = len < INFLATE_STEP / 4 ? INFLATE_FIRST + 4 * len : INFLATE_STEP;
-    if (room > most) room = most;
-    if (room != 0) to = dop_bytes_room(b, room);
+    if (most != 0) to = inflate_room(b, *len, most, &room);
     if (to == NULL) {
       fail(ws, item, 1011, no_memory);
       return 0;
     }
     n = room != 0 ? room : 1;
-    result = dop_inflate(ws->deflate, &in, &len, to, &n);
+    result = dop_inflate(ws->deflate, &in, len, to, &n);
     if (room == 0 && n != 0) {
       fail(ws, item, 1009, too_long);
       return 0;
@@ -275,8 +298,8 @@ static int inflate_into(struct dop_ws *ws, const char *in, size_t len, size_t ma
       fail(ws, item, 1007, not_utf8);
       return 0;
     }
-  } while (result == DOP_INFLATE_MORE);
-  if (result == DOP_INFLATE_DONE) return 1;
+  } while (result == DOP_INFLATE_MORE && (*len == 0 || b->len - before < INFLATE_STEP));
+  if (result == DOP_INFLATE_DONE || result == DOP_INFLATE_MORE) return 1;
   if (result == DOP_INFLATE_NOMEM) {
     fail(ws, item, 1011, no_memory);
   } else {
@@ -288,9 +311,10 @@ static int inflate_into(struct dop_ws *ws, const char *in, size_t len, size_t ma
 /* The same at the end of a compressed message. */
 static int inflate_rest(struct dop_ws *ws, size_t max_message, struct dop_ws_item *item) {
   const char *tail;
-  size_t n = dop_inflate_tail(ws->deflate, &tail);
+  size_t n = dop_inflate_tail(ws->deflate, &tail), left = n;
 
-  if (n != 0 && !inflate_into(ws, tail, n, max_message, item)) return 0;
+  while (left != 0)
+    if (!inflate_into(ws, tail + n - left, &left, max_message, item)) return 0;
   ws->deflate->came -= n;
   if (dop_inflate_end(ws->deflate) == 0) return 1;
   fail(ws, item, 1007, corrupt);
@@ -298,39 +322,42 @@ static int inflate_rest(struct dop_ws *ws, size_t max_message, struct dop_ws_ite
 }
 
 /* Appends n bytes of a payload that is not compressed. */
-static int take_plain(struct dop_ws *ws, const char *in, size_t n, struct dop_ws_item *item) {
+static void take_plain(struct dop_ws *ws, const char *in, size_t n, struct dop_ws_item *item) {
   if (ws->opcode == DOP_WS_OP_TEXT) {
     ws->utf8 = dop_utf8_check(ws->utf8, in, n);
     if (ws->utf8 == DOP_UTF8_BAD) {
       fail(ws, item, 1007, not_utf8);
-      return 0;
+      return;
     }
   }
-  if (dop_bytes_append(&ws->assembly, in, n) == 0) return 1;
-  fail(ws, item, 1011, no_memory);
-  return 0;
+  if (dop_bytes_append(&ws->assembly, in, n)) fail(ws, item, 1011, no_memory);
 }
 
-/* How much of a compressed payload is looked at before others have their turn: a byte may hold a
- * thousand, and does so where the bytes before it held many. */
-static size_t piece(const struct dop_ws *ws, size_t n) {
-  uint64_t came = ws->deflate->came;
-  size_t most = came >= 32 && ws->assembly.len / came < 64 ? 128 : 32;
+/* The same of a compressed payload. Returns how many bytes were used: those behind them are as they
+ * came, and seen again. */
+static size_t take_packed(struct dop_ws *ws, char *in, size_t n, size_t max_message,
+                          struct dop_ws_item *item) {
+  size_t left = n;
 
-  return n < most ? n : most;
+  if (n == 0 || !inflate_into(ws, in, &left, max_message, item)) return n;
+  n -= left;
+  if (ws->server) dop_ws_mask(in + n, left, ws->mask, (uint32_t)((ws->phase + n) & 3));
+  return n;
 }
 
 /* Gathers what there is of the current frame's payload. Returns how many bytes are used. */
 static size_t gather(struct dop_ws *ws, char *in, size_t len, size_t max_message,
                      struct dop_ws_item *item) {
   size_t n = len < ws->missing ? len : (size_t)ws->missing;
-  int right;
 
-  if (ws->packed) n = piece(ws, n);
+  if (ws->packed && n > INFLATE_PIECE) n = INFLATE_PIECE;
   if (ws->server) dop_ws_mask(in, n, ws->mask, ws->phase);
-  right = ws->packed ? n == 0 || inflate_into(ws, in, n, max_message, item)
-                     : take_plain(ws, in, n, item);
-  if (!right) return n;
+  if (ws->packed) {
+    n = take_packed(ws, in, n, max_message, item);
+  } else {
+    take_plain(ws, in, n, item);
+  }
+  if (ws->closed) return n;
   ws->phase = (uint32_t)((ws->phase + n) & 3);
   ws->missing -= n;
   if (ws->missing != 0) {

@@ -21,6 +21,7 @@ struct dop_deflate_pool {
   struct dop_deflater *deflater;
   struct dop_inflater *inflater;
   struct dop_bytes out; /* what became of a message, until it is in its frame */
+  uint32_t left; /* bytes that a link which shares may inflate before others have their turn */
 };
 
 void dop_deflate_pool_free(struct dop_deflate_pool *pool);

@@ -1,6 +1,7 @@
 --- Whoever sends without end has the loop's attention for a while, never for himself: real sockets, whose
 -- bytes all lie ready before the loop runs.
 
+local deflate = require "spec.support.deflate"
 local frames = require "spec.support.frames"
 local hand = require "spec.support.hand"
 local real = require "spec.support.real"
@@ -108,5 +109,53 @@ describe("a flood of connections", function()
     local server = real.listen()
     for _ = 1, 100 do hand.client(server) end
     real.wait("all of them", function() return server:stats().sockets_opened == 100 end)
+  end)
+end)
+
+describe("what compressed messages unfold to", function()
+  local OFFER = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+  local SIZE = 1 + 258 * 120 -- bytes of which a message is made by an eighth of a KiB
+
+  local function packed(payload) return frames.encode(frames.TEXT, payload, { mask = "\0\0\0\0", rsv = 4 }) end
+
+  -- So many clients send `flood`, between two that send a little, before the loop runs. Returns how many
+  -- bytes all of them were heard to have sent when the last of the two was heard.
+  local function before_the_others(clients, flood, messages)
+    local server = real.listen { compression = true }
+    local peers = {}
+    for i = 1, clients + 2 do
+      peers[i] = hand.client(server, OFFER)
+      peers[i]:connect(("h"):rep(13) .. (100 + i))
+    end
+    real.wait("the sessions", function() return server:stats().connects == clients + 2 end)
+    local heard, modest, before = 0, 0, nil
+    server:on("message", function(_, message)
+      if message == "modest" then
+        modest, before = modest + 1, server:stats().inflated_to
+      else
+        heard = heard + 1
+      end
+    end)
+    peers[1]:send(text "modest")
+    for i = 2, clients + 1 do peers[i]:send(flood) end
+    peers[clients + 2]:send(text "modest")
+    arrived()
+    real.wait("all of it", function() return modest == 2 and heard == messages * clients end, 20)
+    return before
+  end
+
+  it("is 64 KiB of a socket a turn, then the others are heard", function()
+    local before = before_the_others(1, packed(deflate.bomb(120)):rep(100), 100)
+    assert.truthy(before <= 65536 + SIZE, before)
+  end)
+
+  it("is 64 KiB of one message, which waits with the rest", function()
+    local before = before_the_others(1, packed(deflate.bomb(4000)), 1)
+    assert.equal(0, before)
+  end)
+
+  it("is 128 KiB a round when many send it, and a little of each", function()
+    local before = before_the_others(10, packed(deflate.bomb(120)):rep(20), 20)
+    assert.truthy(before <= 131072 + 10 * SIZE, before)
   end)
 end)

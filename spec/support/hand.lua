@@ -69,10 +69,11 @@ end
 --- The bytes of a request.
 hand.REQUEST = wire.REQUEST .. "Sec-WebSocket-Protocol: dop\r\n\r\n"
 
---- A client of the server, upgraded: its next frame is the server's half.
-function hand.client(server)
+--- A client of the server, upgraded: its next frame is the server's half. `lines`, if any, come on top of
+-- its request.
+function hand.client(server, lines)
   local p = become(real.raw_client(server), true)
-  p:send(hand.REQUEST)
+  p:send((hand.REQUEST:gsub("\r\n\r\n$", "\r\n" .. (lines or "") .. "\r\n")))
   return p
 end
 
