@@ -105,7 +105,7 @@ int dop_secure_write(struct dop_stream *s) {
     if (s->tls->ready && !s->tls->failed && !s->writing && !s->link->dead)
       out = api->output(s->link, &len);
     if (len > DOP_TLS_CHUNK) len = DOP_TLS_CHUNK;
-    if (out) step = dop_tls_write(s->tls, out, len);
+    if (out) step = dop_tls_write(s->tls, out, len, uv_now(&s->loop->uv));
     int err = push(s);
     if (err) return err;
     if (step == DOP_TLS_DONE)

@@ -9,6 +9,12 @@
 #define HANDSHAKE 0x16 /* what a record begins with, RFC 8446 5.1 */
 #define ALERT     0x15
 
+/* Small records, as long as nothing says that large ones arrive: one fits into a segment of TCP,
+ * and they cost a fiftieth more. */
+#define SMALL    1369
+#define CAUTIOUS 65536 /* for so many bytes ... */
+#define IDLE_MS  1000  /* ... after so long without a write */
+
 /* --- the BIO --- */
 
 static int bio_read(BIO *bio, char *to, int size) {
@@ -103,6 +109,12 @@ struct dop_tls_context *dop_tls_context_of(const struct dop_tls *t) {
   return t->context;
 }
 
+/* Both limits: OpenSSL lowers the second with the first, and does not raise it again. */
+static void limit_records(SSL *ssl, long size) {
+  SSL_set_max_send_fragment(ssl, size);
+  SSL_set_split_send_fragment(ssl, size);
+}
+
 static int make_ssl(struct dop_tls *t) {
   const struct dop_tls_context *c = t->context;
   SSL *ssl = t->ssl = SSL_new(c->ctx);
@@ -110,6 +122,8 @@ static int make_ssl(struct dop_tls *t) {
   BIO_up_ref(t->shared->bio);
   SSL_set_bio(ssl, t->shared->bio, t->shared->bio);
   SSL_set_app_data(ssl, t);
+  t->cautious = CAUTIOUS;
+  limit_records(ssl, SMALL);
   if (c->server) {
     SSL_set_accept_state(ssl);
     return 0;
@@ -205,11 +219,27 @@ enum dop_tls_step dop_tls_read(struct dop_tls *t, size_t *n) {
   return step == DOP_TLS_WAIT ? DOP_TLS_DONE : step;
 }
 
-enum dop_tls_step dop_tls_write(struct dop_tls *t, const char *data, size_t len) {
+/* `len` bytes were encrypted. OpenSSL's buffer of the old size is gone: it keeps none that is
+ * empty.
+ */
+static void note_written(struct dop_tls *t, size_t len) {
+  if (!t->cautious) return;
+  t->cautious = len < t->cautious ? t->cautious - (uint32_t)len : 0;
+  if (!t->cautious) limit_records(t->ssl, SSL3_RT_MAX_PLAIN_LENGTH);
+}
+
+enum dop_tls_step dop_tls_write(struct dop_tls *t, const char *data, size_t len, uint64_t now) {
   size_t written;
+  if ((uint32_t)now - t->wrote_at >= IDLE_MS) {
+    if (!t->cautious) limit_records(t->ssl, SMALL);
+    t->cautious = CAUTIOUS;
+  }
+  t->wrote_at = (uint32_t)now;
   ERR_clear_error();
   int result = SSL_write_ex(t->ssl, data, len, &written);
-  return result == 1 ? DOP_TLS_DONE : judge(t, result);
+  if (result != 1) return judge(t, result);
+  note_written(t, len);
+  return DOP_TLS_DONE;
 }
 
 void dop_tls_end(struct dop_tls *t) {

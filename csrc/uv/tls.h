@@ -14,7 +14,7 @@
 
 #define DOP_TLS_PLAIN 65536 /* bytes of plaintext that are handed on at once */
 #define DOP_TLS_CHUNK 65536 /* bytes of plaintext that are encrypted at once */
-#define DOP_TLS_OUT   66560 /* room for them with the records' heads and tails */
+#define DOP_TLS_OUT   70656 /* room for them with the records' heads and tails */
 
 /* What the sessions of a loop share. */
 struct dop_tls_shared {
@@ -36,6 +36,8 @@ struct dop_tls {
   struct dop_tls_context *context;
   SSL *ssl;               /* made when the first byte comes or goes */
   uint32_t queued;        /* bytes that the stream waits for the system to take */
+  uint32_t wrote_at;      /* ms */
+  uint32_t cautious;      /* bytes that still go in small records; 0: they may be large */
   unsigned requests : 16; /* in so many requests */
   unsigned ready : 1;     /* the handshake is done */
   unsigned asked : 1;     /* a client: the server asked for a certificate */
@@ -69,8 +71,9 @@ enum dop_tls_step dop_tls_begin(struct dop_tls *t);
 enum dop_tls_step dop_tls_read(struct dop_tls *t, size_t *n);
 
 /* Encrypts all of at most DOP_TLS_CHUNK bytes; on MORE and WAIT it is called again with the same
- * ones. */
-enum dop_tls_step dop_tls_write(struct dop_tls *t, const char *data, size_t len);
+ * ones. A record is worth nothing before its last byte is there, so on a connection that may be a
+ * bad one they are small: at first, and after a time without a write; `now` is in ms. */
+enum dop_tls_step dop_tls_write(struct dop_tls *t, const char *data, size_t len, uint64_t now);
 
 /* Puts a close_notify into `out`. */
 void dop_tls_end(struct dop_tls *t);

@@ -29,11 +29,29 @@ local function pair(server_options, client_options, through)
   return server, client, server:nodes()[1]
 end
 
+-- Counts the records of the server that carry data, and keeps the size of the largest.
+local function watch_records()
+  local pending, seen = "", { count = 0, largest = 0 }
+  function seen.look(bytes, from)
+    if from ~= "server" then return end
+    pending = pending .. bytes
+    while #pending >= 5 do
+      local size = pending:byte(4) * 256 + pending:byte(5)
+      if #pending < 5 + size then return end
+      if pending:byte(1) == 23 then
+        seen.count, seen.largest = seen.count + 1, math.max(seen.largest, size)
+      end
+      pending = pending:sub(6 + size)
+    end
+  end
+  return seen
+end
+
 describe("messages", function()
-  -- Around the sizes of records (16,384), of what is encrypted at once (65,536), of buffers.
+  -- Around the sizes of records (1,369 and 16,384), of what is encrypted at once (65,536), of buffers.
   local sizes = {
-    0, 1, 125, 126, 16000, 16382, 16383, 16384, 16385, 32768, 65500, 65535, 65536, 65537, 66559, 66560, 66561,
-    131072, 200000, 1048576,
+    0, 1, 125, 126, 1368, 1369, 1370, 16000, 16382, 16383, 16384, 16385, 32768, 65500, 65535, 65536,
+    65537, 66559, 66560, 66561, 70656, 131072, 200000, 1048576,
   }
 
   for _, lossless in ipairs { true, false } do
@@ -53,24 +71,56 @@ describe("messages", function()
   end
 
   it("of one turn leave in one record, as long as they fit into one", function()
-    local records = 0
-    local function see(bytes, from)
-      if from ~= "server" then return end
-      local at = 1
-      while at <= #bytes do -- each write comes in one piece
-        records = records + 1
-        at = at + 5 + bytes:byte(at + 3) * 256 + bytes:byte(at + 4)
-      end
-    end
-    local _, client, node = pair(nil, nil, function(server) return cutter.new(server, nil, see) end)
+    local records = watch_records()
+    local _, client, node = pair(nil, nil, function(server) return cutter.new(server, nil, records.look) end)
     local heard, before = 0, nil
     client:on("message", function() heard = heard + 1 end)
     dop.timer(0, function()
-      before = records
-      for i = 1, 200 do node:send("message " .. i) end
+      before = records.count
+      for i = 1, 100 do node:send("message " .. i) end
     end)
-    real.wait("all of them", function() return heard == 200 end)
-    assert.truthy(records - before <= 2, records - before)
+    real.wait("all of them", function() return heard == 100 end)
+    assert.truthy(records.count - before <= 2, records.count - before)
+  end)
+end)
+
+describe("records", function()
+  local HEAD = 64 -- more than what a record takes beside what it carries
+
+  it("are small at first, then large, and small again after a second of silence", function()
+    local records = watch_records()
+    local _, client, node = pair(nil, nil, function(server) return cutter.new(server, nil, records.look) end)
+    local heard = 0
+    client:on("message", function() heard = heard + 1 end)
+    local function largest_of(size)
+      local before = heard
+      records.largest = 0
+      assert(node:send(("x"):rep(size)))
+      real.wait("the message", function() return heard > before end)
+      return records.largest
+    end
+    assert.truthy(largest_of(60000) <= 1369 + HEAD, records.largest)
+    largest_of(10000)
+    assert.truthy(largest_of(60000) > 16384, records.largest)
+    local rested
+    dop.timer(1.1, function() rested = true end)
+    real.wait("the silence", function() return rested end)
+    assert.truthy(largest_of(60000) <= 1369 + HEAD, records.largest)
+  end)
+
+  it("arrive on connections that all die before 6,000 bytes: the session gets on", function()
+    local proxy
+    local server, client, node = pair(nil, { retry = function() return 0.001 end }, function(server)
+      proxy = cutter.new(server, function() return 6000 end)
+      return proxy
+    end)
+    local heard = {}
+    client:on("message", function(_, message) heard[#heard + 1] = tonumber(message:match "^%d+") end)
+    for i = 1, 60 do assert(node:send(i .. (" "):rep(400))) end
+    real.wait("all of them", function() return #heard == 60 end)
+    for i = 1, 60 do assert.equal(i, heard[i]) end
+    assert.truthy(proxy.cuts >= 4, proxy.cuts)
+    assert.equal(1, server:stats().connects)
   end)
 end)
 
@@ -115,10 +165,9 @@ describe("a session whose connections are cut at any byte", function()
       local number = numbers(seed * 7919)
       local proxy
       local server, client, node = pair(nil, { retry = function() return 0.001 end }, function(server)
-        -- Some are cut in the middle of a handshake, which takes some 2,000 bytes; some must live for longer
-        -- than a record of 16 KiB in each direction, or nothing would ever come across.
+        -- Some are cut in the middle of a handshake, which takes some 2,000 bytes.
         proxy = cutter.new(server, function()
-          return proxy.connections == 0 and 4000 or number(0, 2) == 0 and number(1, 4000) or number(1, 80000)
+          return proxy.connections == 0 and 4000 or number(0, 2) == 0 and number(1, 4000) or number(1, 40000)
         end)
         return proxy
       end)
