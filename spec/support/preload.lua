@@ -1,6 +1,6 @@
 --- Scripts in processes of their own for which the system is as the spec wants it (preload.c): what a
 -- machine's names stand for, and how fast they resolve, decides nothing; and what a process writes can
--- be counted.
+-- be counted, and how many bytes it looks at.
 
 local real = require "spec.support.real"
 
@@ -29,8 +29,15 @@ end
 --- Runs a script and counts its writes to files and sockets. Returns what it printed before it ended,
 -- and their number.
 function preload.writes(text)
-  local printed, count = (run("COUNT=1", text)):match("^(.*)writes: (%d+)\n")
+  local printed, count = (run("COUNT=1", text)):match("^(.*)writes: (%d+) ")
   return printed, tonumber(count)
+end
+
+--- Runs a script, and counts the bytes in which it looked for the end of a line, and those that it moved
+-- within a buffer. Returns what it printed, and both.
+function preload.work(text)
+  local printed, searched, moved = (run("COUNT=1", text)):match("^(.*)writes: %d+ searched: (%d+) moved: (%d+)\n")
+  return printed, tonumber(searched), tonumber(moved)
 end
 
 return preload

@@ -106,6 +106,19 @@ describe("an answer", function()
   end)
 end)
 
+describe("an answer that announces a body", function()
+  it("has none: a 101 ends with its head, and what comes behind it are frames (RFC 9110 15.2)", function()
+    local half = stream.text(("Q"):rep(16))
+    local more = stream.bytes("client", { half, half, stream.text("Hello") })
+    for _, line in ipairs { "Content-Length: 7", "Transfer-Encoding: chunked" } do
+      local make = plus(line)
+      local got = answer(function(w, head) return make(w, head) .. more end)
+      assert.equal("open, status PRECONNECTED, status CONNECTED, connect, message Hello", got.events)
+      assert.is_nil(got.down)
+    end
+  end)
+end)
+
 describe("an answer whose status is", function()
   local redirects = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
   for _, status in ipairs { 100, 102, 200, 204, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 407, 426, 429, 500,
@@ -194,6 +207,9 @@ describe("an answer that is wrong fails the attempt:", function()
     ["a blank before a colon"] = plus "X : a",
     ["a NUL"] = plus "X: a\0b",
     ["a bare LF"] = plus "X: a\nY: b",
+    ["a bare CR"] = plus "X: a\rY: b",
+    ["a CR CR LF"] = plus "X: a\r",
+    ["a header without a name"] = plus ": a",
     ["a header without a colon"] = plus "X",
     ["a status of two digits"] = right { " 101 ", " 10 " },
     ["a status of four digits"] = right { " 101 ", " 1010 " },

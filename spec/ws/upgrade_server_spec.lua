@@ -45,6 +45,9 @@ describe("an upgrade", function()
 
   it("may list websocket among other protocols", function()
     accepted(request { Upgrade = "h2c, websocket" })
+    accepted(request { Upgrade = "websocket,h2c/2" })
+    accepted(request { Upgrade = "h2c", "Upgrade: websocket" })
+    accepted(request { "Upgrade: websocket" })
   end)
 
   it("may ask for any path and query", function()
@@ -135,6 +138,8 @@ describe("a request that asks for no WebSocket of version 13", function()
     ["with an empty Upgrade"] = { Upgrade = "" },
     ["with Upgrade to something else"] = { Upgrade = "h2c" },
     ["with Upgrade to websocket2"] = { Upgrade = "websocket2" },
+    ["with Upgrade to websocket/13"] = { Upgrade = "websocket/13" },
+    ["with Upgrade to two things with a blank between"] = { Upgrade = "h2c websocket" },
     ["without Connection"] = { Connection = false },
     ["with Connection: keep-alive"] = { Connection = "keep-alive" },
     ["with Connection: Upgrade2"] = { Connection = "Upgrade2, not upgrade" },
@@ -181,6 +186,7 @@ describe("a malformed request", function()
     ["with an absolute target"] = { line = "GET http://localhost/dop HTTP/1.1" },
     ["with a target without a slash"] = { line = "GET dop HTTP/1.1" },
     ["with the target *"] = { line = "GET * HTTP/1.1" },
+    ["with an authority as its target"] = { line = "GET localhost:80 HTTP/1.1" },
     ["without Host"] = { Host = false },
     ["with an empty Host"] = { Host = "" },
     ["with two Hosts"] = { "Host: localhost" },
@@ -219,6 +225,7 @@ describe("a malformed request", function()
     ["with quotes in a name"] = { "\"X\": y" },
     ["that announces a body by its length"] = { "Content-Length: 5" },
     ["that announces a body in chunks"] = { "Transfer-Encoding: chunked" },
+    ["that announces a body by its length and in chunks"] = { "Content-Length: 0", "Transfer-Encoding: chunked" },
     ["that announces a body of no chunks"] = { "Transfer-Encoding: identity" },
     ["with two lengths"] = { "Content-Length: 0", "Content-Length: 7" },
     ["with a length of +0"] = { "Content-Length: +0" },
@@ -258,6 +265,11 @@ describe("a malformed request", function()
       p.link:feed("\r\n\r\n")
       assert.truthy(p.link:output():find("^HTTP/1%.1 400 "))
     end
+  end)
+
+  it("that is the beginning of HTTP/2 hears so once, in HTTP/1.1, and the connection ends", function()
+    local got = refuses(400, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+    assert.truthy(got.body:find("not 1.1", 1, true))
   end)
 
   it("that is TLS gets no answer that a client could take for one, and is not kept for ever", function()
