@@ -1,21 +1,23 @@
 --- Small faults, each a mistake that somebody could make, by the points of dop.r1 (docs/protocol.md; 1
 -- counting, 2 acknowledging, 3 bounds, 4 the server resumes, 5 the client resumes, 6 half-confirmed, 7 how
 -- a socket ends, 8 window and tombstones, 9 the end and what is handed back, 10 liveness and pausing, 11
--- abuse, 12 principal), "wire" for its grammar and limits, "plain" for plain DOP.
+-- abuse, 12 principal), "wire" for its grammar and limits, "plain" for plain DOP, "upgrade" for what comes
+-- before a session.
 --
 -- `from` stands in `file` once and becomes `to`. `schedule` is the named schedule that must see it; `survives`
--- why nothing does. See run.lua.
+-- why nothing does; `specs` those that must see what no machine would. See run.lua.
 
 local list = {}
 
 local function fault(point, name, file, from, to, more)
   more = more or {}
   list[#list + 1] = { point = point, name = name, file = "csrc/" .. file, from = from, to = to,
-    schedule = more.schedule, survives = more.survives }
+    schedule = more.schedule, survives = more.survives, specs = more.specs }
 end
 
 local lossless, resume, node = "session/lossless.c", "session/resume.c", "session/node.c"
 local dialogue, claim, tombs, r1 = "session/dialogue.c", "session/claim.c", "session/tombs.c", "session/r1.c"
+local http, upgrade, tunnel = "ws/http.c", "ws/upgrade.c", "link/tunnel.c"
 local link, principal = "link/link.c", "session/principal.c"
 
 -- The counterexamples of the model check.
@@ -424,5 +426,38 @@ fault("plain", "second-half-any", dialogue, [[  if (dop_token_is(n->remote, m->d
 fault("plain", "holder-lost-unnoticed", node, [[  struct dop_node *newcomer = dop_claim_take(n);
   if (newcomer) {]], [[  struct dop_node *newcomer = dop_claim_take(n);
   if (0) {]])
+
+-- What comes before a session: heads of HTTP, the upgrade, the way through a proxy.
+local by_server = { specs = "spec/ws/upgrade_server_spec.lua" }
+local by_client = { specs = "spec/ws/upgrade_client_spec.lua" }
+local by_offers, by_tunnel = { specs = "spec/ws/protocols_spec.lua" }, { specs = "spec/ws/tunnel_spec.lua" }
+fault("upgrade", "head-from-its-beginning", http, [[  size_t at = *seen;]], [[  size_t at = 0;]],
+  { specs = "spec/ws/linear_spec.lua" })
+fault("upgrade", "bare-lf", http, [[  if (len == 0 || lf[-1] != '\r') {]], [[  if (len == 0) {]], by_server)
+fault("upgrade", "folded", http,
+  [[  if (is_blank(line.data[0])) return "A header is folded over two lines.";]], "", by_server)
+fault("upgrade", "control-bytes", http, [[  if (!all(field->value, is_value_char)) return]],
+  [[  if (0) return]], by_server)
+fault("upgrade", "one-field-less", http, [[    if (head->count == max_fields) {]],
+  [[    if (head->count + 1 == max_fields) {]],
+  by_server)
+fault("upgrade", "empty-elements", http, [[    if (element->len != 0) return 1;]], [[    return 1;]], by_offers)
+fault("upgrade", "shows-user-of-location", http, [[    if (*p == '@') at = p + 1;]], "", by_client)
+fault("upgrade", "chunked", upgrade, [[    if (dop_span_is(f->name, "Transfer-Encoding")) return 1;]], "", by_server)
+fault("upgrade", "two-hosts", upgrade, [[  if (hosts > 1) return]], [[  if (0) return]], by_server)
+fault("upgrade", "origin-of-other-port", upgrade, [[    return port >= 0 && port == asked &&]],
+  [[    return port >= 0 &&]],
+  by_server)
+fault("upgrade", "offered-twice", upgrade, [[      if (is_offered(req, element)) return]],
+  [[      if (0) return]], by_offers)
+fault("upgrade", "two-accepts", upgrade, [[  if (dop_head_find(head, "Sec-WebSocket-Accept", &value) != 1 ||]],
+  [[  if (dop_head_find(head, "Sec-WebSocket-Accept", &value) == 0 ||]], by_client)
+fault("upgrade", "proxy-speaks-for-server", tunnel, [[  } else if (l->input_len > len) {]],
+  [[  } else if (0) {]], by_tunnel)
+fault("upgrade", "proxy-refusal-malformed", tunnel, [[  if (faulty && (made || !head.status)) {]],
+  [[  if (faulty && !head.status) {]], by_tunnel)
+fault("upgrade", "proxy-head-without-limit", tunnel, [[  if ((len ? len : l->input_len) > limits->max_header) {]],
+  [[  if (0) {]], by_tunnel)
+fault("upgrade", "tunnel-for-ever", tunnel, [[  l->state = DOP_LINK_UPGRADING;]], "", by_tunnel)
 
 return list
