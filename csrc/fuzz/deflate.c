@@ -3,6 +3,7 @@
  * messages, which are deflated and read back. */
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "fuzz/frames.h"
 
@@ -55,6 +56,17 @@ static void talk(const struct dop_deflate_options *client,
   fits(&theirs, &ours);
 }
 
+/* An offer that was good is none any more with a parameter that comes twice. */
+static void twice(const char *value, size_t n, const struct dop_deflate_options *o) {
+  static const char more[] = "; client_no_context_takeover; client_no_context_takeover";
+  char offer[2100], answer[DOP_DEFLATE_TEXT_MAX];
+  struct dop_deflate_terms terms;
+  memcpy(offer, value, n);
+  memcpy(offer + n, more, sizeof more - 1);
+  struct dop_head head = head_of(offer, n + sizeof more - 1);
+  fuzz_check(dop_deflate_choose(&head, o, &terms, answer) != 1, "a parameter may come twice");
+}
+
 static void negotiate(struct fuzz *f) {
   struct dop_deflate_options o = options(f), other = options(f);
   struct dop_deflate_terms terms, ignored;
@@ -65,6 +77,7 @@ static void negotiate(struct fuzz *f) {
   struct dop_head head = head_of(value, n), said;
   talk(&o, &other);
   int chosen = dop_deflate_choose(&head, &o, &terms, answer);
+  if (chosen == 1 && n < 2000 && !memchr(value, ',', n)) twice(value, n, &o);
   if (chosen == 1) {
     struct dop_extension e;
     in_range(&terms, &o);
@@ -92,6 +105,65 @@ static struct dop_deflate *reader(struct dop_deflate_pool *pool,
   return dop_deflate_new(pool, o, &terms);
 }
 
+/* zlib alone: whether this payload, masked or not, is a whole message of its own. */
+static int inflates(const uint8_t *payload, size_t n, const uint8_t *mask) {
+  z_stream z = {0};
+  char out[4096];
+  int result = Z_OK;
+  uint8_t *in = malloc(n + 4);
+  if (!in) abort();
+  for (size_t i = 0; i < n; i++) in[i] = payload[i] ^ (mask ? mask[i & 3] : 0);
+  memcpy(in + n, "\0\0\377\377", 4);
+  if (inflateInit2(&z, -15) != Z_OK) abort();
+  z.next_in = in;
+  z.avail_in = (uInt)n + 4;
+  do {
+    z.next_out = (Bytef *)out;
+    z.avail_out = sizeof out;
+    result = inflate(&z, Z_SYNC_FLUSH);
+    if (result == Z_STREAM_END) inflateReset(&z);
+  } while ((result == Z_OK || result == Z_STREAM_END) && (z.avail_in || !z.avail_out));
+  int whole = !z.avail_in && (result == Z_STREAM_END || (z.data_type & 128));
+  inflateEnd(&z);
+  free(in);
+  return whole;
+}
+
+/* Of a stream that the parser took: RSV1 stands on the first frame of a message and nowhere else,
+ * RSV2 and RSV3 nowhere (RFC 7692 6); a message of one frame that refers to no other is whole. */
+static void reads_rightly(const struct fuzz_items *items, const uint8_t *data, size_t len,
+                          int server, int alone) {
+  const struct fuzz_item *last = items->count ? &items->all[items->count - 1] : NULL;
+  if (last && (last->type == DOP_WS_ERROR || last->type == DOP_WS_CLOSE)) return;
+  for (size_t at = 0; len - at >= 2;) {
+    unsigned op = data[at] & 0x0F, bits = data[at] & 0x70;
+    uint64_t n = data[at + 1] & 0x7F;
+    size_t more = n < 126 ? 0 : n == 126 ? 2 : 8;
+    fuzz_check(!bits || (bits == 0x40 && op > 0 && op < 8),
+               "a reserved bit stands where it may not");
+    if (len - at < 2 + more) return;
+    if (more) n = 0;
+    for (size_t i = 0; i < more; i++) n = n << 8 | data[at + 2 + i];
+    size_t head = 2 + more + 4 * (size_t)server;
+    if (len - at < head || n > len - at - head) return;
+    fuzz_check(!alone || (data[at] & 0xC0) != 0xC0 || !n ||
+                   inflates(data + at + head, (size_t)n, server ? data + at + head - 4 : NULL),
+               "half a message is taken for a whole one");
+    at += head + (size_t)n;
+  }
+}
+
+/* Somebody else of the same pool, in the middle of a message ("Hello", RFC 7692 7.2.3.1). */
+static const char hello[] = "\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff";
+
+static void goes_on(struct dop_deflate *d, size_t from, size_t to, char *text, size_t *have) {
+  const char *in = hello + from;
+  size_t n = to - from, room = 16 - *have;
+  fuzz_check(dop_inflate(d, &in, &n, text + *have, &room) == DOP_INFLATE_DONE && n == 0,
+             "somebody else's message is disturbed");
+  *have += room;
+}
+
 /* The same events under every cut, and no more memory than the limit and zlib's own. */
 static void inflate_stream(struct fuzz *f) {
   static const size_t limits[] = {0, 1, 100, 4096, 65536, 1 << 20};
@@ -102,6 +174,10 @@ static void inflate_stream(struct fuzz *f) {
   uint32_t seed = (uint32_t)fuzz_number(f, 2) * 65537u;
   size_t n = fuzz_left(f);
   const uint8_t *data = fuzz_take(f, &n);
+  struct dop_deflate *other = reader(pool, &o);
+  char text[16];
+  size_t have = 0;
+  goes_on(other, 0, 3, text, &have);
   for (enum fuzz_cut cut = FUZZ_WHOLE; cut <= FUZZ_CHANCE; cut++) {
     end.deflate = reader(pool, &o);
     fuzz_feed(cut == FUZZ_WHOLE ? &first : &got, data, n, &end, cut, seed);
@@ -110,12 +186,16 @@ static void inflate_stream(struct fuzz *f) {
     fuzz_items_same(&first, &got, "what is inflated depends on the cut");
     fuzz_items_free(&got);
   }
-  fuzz_check(fuzz_memory.peak <= 3 * end.most + 3 * n + (160u << 10), "a bomb went off");
+  reads_rightly(&first, data, n, end.server, !o.peer_takeover);
+  goes_on(other, 3, sizeof hello - 1, text, &have);
+  fuzz_check(have == 5 && memcmp(text, "Hello", 5) == 0, "somebody else's message is another");
+  dop_deflate_free(other);
+  fuzz_check(fuzz_memory.peak <= 3 * end.most + 3 * n + (224u << 10), "a bomb went off");
   fuzz_items_free(&first);
   dop_deflate_pool_free(pool);
 }
 
-/* Messages of the input, each several times over. */
+/* Messages of the input, each several times over; for some there is no memory to deflate them. */
 static void round_trip(struct fuzz *f) {
   struct dop_deflate_options o = options(f), back = o;
   struct dop_deflate_pool *pool = dop_zalloc(sizeof *pool);
@@ -134,8 +214,10 @@ static void round_trip(struct fuzz *f) {
     for (unsigned i = 0; i <= times && message.len < 20000; i++)
       if (dop_bytes_append(&message, part, n)) abort();
     uint32_t before = out.len;
+    if (times & 0x80) fuzz_memory.fail = 1 + (times >> 2 & 7);
     size_t size = dop_deflate_write(writer, &out, DOP_WS_OP_BINARY, message.data, message.len,
                                     end.server ? mask : NULL);
+    fuzz_memory.fail = 0;
     if (!size &&
         dop_ws_write(&out, DOP_WS_OP_BINARY, message.data, message.len, end.server ? mask : NULL))
       abort();

@@ -2,8 +2,28 @@
  * fields, then the bytes of the head. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "fuzz/head.h"
+
+/* How many fields have this name, by a count of its own. */
+static unsigned named(const struct dop_head *head, const char *name) {
+  unsigned count = 0;
+  for (unsigned i = 0; i < head->count; i++) {
+    struct dop_span s = head->fields[i].name;
+    count += s.len == strlen(name) && strncasecmp(s.data, name, s.len) == 0;
+  }
+  return count;
+}
+
+/* What may stand in an upgrade once, or not at all, because two readers could choose differently.
+ */
+static void stands_once(const struct dop_head *head) {
+  fuzz_check(named(head, "Host") == 1 && named(head, "Sec-WebSocket-Key") == 1 &&
+                 named(head, "Sec-WebSocket-Version") == 1 && named(head, "Origin") <= 1,
+             "a field that stands once comes twice, or not");
+  fuzz_check(!named(head, "Transfer-Encoding"), "an upgrade has a body");
+}
 
 /* What was accepted is accepted again when it is written anew, and its answer suits the client. */
 static void accepted(const struct dop_upgrade_request *req, const char *data, size_t len,
@@ -15,6 +35,7 @@ static void accepted(const struct dop_upgrade_request *req, const char *data, si
   char key[25] = {0};
   const char *why = NULL;
   fuzz_head_clean(data, len);
+  stands_once(&req->head);
   fuzz_check(req->head.target.data[0] == '/' && req->key.len == 24 && req->host.len,
              "an accepted upgrade lacks a part");
   fuzz_append(&out, req->head.method);

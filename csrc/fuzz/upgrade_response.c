@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "fuzz/head.h"
 
@@ -18,6 +19,10 @@ static void accepted(const struct dop_head *head, struct dop_span protocol, cons
   fuzz_head_clean(data, len);
   fuzz_check(head->status == 101 && value.len == 28 && memcmp(value.data, accept, 28) == 0,
              "an answer to another key was accepted");
+  unsigned selected = 0;
+  for (unsigned i = 0; i < head->count; i++)
+    selected += dop_span_is(head->fields[i].name, "Sec-WebSocket-Protocol") != 0;
+  fuzz_check(selected == (protocol.data != NULL), "more than one subprotocol is selected");
   fuzz_check(!protocol.data || (protocol.len && dop_http_name_ok(protocol.data, protocol.len)),
              "the subprotocol is not a token");
   fuzz_append_text(&out, "HTTP/1.1 101 X\r\n");
@@ -27,6 +32,31 @@ static void accepted(const struct dop_head *head, struct dop_span protocol, cons
   fuzz_head_same(head, &again);
   fuzz_check(protocol.len == chosen.len, "the subprotocol is another");
   dop_bytes_dispose(&out);
+}
+
+/* Who is in front of a host, is nobody's business. */
+static void tells_nobody(const char *where) {
+  const char *authority = strstr(where, "//");
+  if (!authority) return;
+  size_t n = strcspn(authority + 2, "/\\");
+  fuzz_check(!memchr(authority + 2, '@', n), "a password is told");
+}
+
+/* The same by other means: the one Retry-After, when it is a number. */
+static void waits_rightly(const struct dop_head *head) {
+  double seconds = 0;
+  unsigned count = 0;
+  for (unsigned i = 0; i < head->count; i++) {
+    struct dop_span name = head->fields[i].name, value = head->fields[i].value;
+    if (name.len != 11 || strncasecmp(name.data, "Retry-After", 11) != 0) continue;
+    count++;
+    for (size_t k = 0; k < value.len && seconds >= 0; k++)
+      seconds =
+          value.data[k] >= '0' && value.data[k] <= '9' ? seconds * 10 + (value.data[k] - '0') : -1;
+  }
+  if (count != 1 || seconds < 0) seconds = 0;
+  fuzz_check(dop_http_retry_after(head) == (seconds > 1e8 ? 1000000000 : (uint32_t)seconds),
+             "a wait of another length");
 }
 
 static void parse(const char *data, size_t len, unsigned most) {
@@ -42,8 +72,9 @@ static void parse(const char *data, size_t len, unsigned most) {
     for (size_t i = 0; i < n; i++)
       fuzz_check(where[i] > 0x20 && where[i] < 0x7F && !strchr("?#", where[i]),
                  "a secret of a URL is told, or what cannot be seen");
+    tells_nobody(where);
   }
-  fuzz_check(dop_http_retry_after(&head) <= 1000000000, "a wait for ever");
+  waits_rightly(&head);
   if (failed) {
     fuzz_check(why && *why, "a refusal without a reason");
     fuzz_check(!protocol.data, "a refused answer selects a subprotocol");

@@ -240,16 +240,25 @@ int dop_http_redirects(unsigned status) {
   return (status >= 300 && status <= 303) || status == 307 || status == 308;
 }
 
-/* The part of a URL from its authority on; all of a reference that has none. */
+static int is_slash(char c) {
+  return c == '/' || c == '\\';
+}
+
+/* The part of a URL from its authority on; all of a reference that has none. What is not visible is
+ * not there, or it would hide two slashes that people see. */
 static struct dop_span without_user(struct dop_span url, size_t *scheme) {
   const char *at = NULL, *end;
+  char before = 0;
 
   *scheme = 0;
-  for (size_t i = 0; i + 1 < url.len && !*scheme; i++)
-    if (url.data[i] == '/' && url.data[i + 1] == '/') *scheme = i + 2;
+  for (size_t i = 0; i < url.len && !*scheme; i++) {
+    if (!is_visible(url.data[i])) continue;
+    if (is_slash(url.data[i]) && is_slash(before)) *scheme = i + 1;
+    before = url.data[i];
+  }
   if (!*scheme) return url;
   end = url.data + url.len;
-  for (const char *p = url.data + *scheme; p < end && *p != '/' && *p != '\\'; p++)
+  for (const char *p = url.data + *scheme; p < end && !is_slash(*p); p++)
     if (*p == '@') at = p + 1;
   if (at == NULL) at = url.data + *scheme;
   return span(at, (size_t)(end - at));

@@ -399,3 +399,26 @@ describe("two ends in one process", function()
     assert.is_false((pcall(function() return client.node end)))
   end)
 end)
+
+describe("a redirect", function()
+  -- What the client's policy is told about an answer with these lines.
+  local function told(lines)
+    local w = wire.new()
+    local p, why = w:from_client(true), nil
+    core.values(w.client)[core.down] = { function(_, text) why = text end }
+    p.link:feed("HTTP/1.1 302 Found\r\n" .. lines .. "\r\n")
+    w:turn()
+    return why
+  end
+
+  it("that does not say where is one all the same", function()
+    for _, lines in ipairs { "", "Location:\r\n", "Location: \t\r\n", "Location: #\r\n" } do
+      assert.equal("the server answered with status 302: The server answers with a redirect.", told(lines))
+    end
+  end)
+
+  it("tells no password, also of an authority behind a byte that cannot be seen", function()
+    assert.equal("the server redirects with status 302 to http://host/p: not followed",
+      told "Location: http:/\146/user:secret@host/p\r\n")
+  end)
+end)

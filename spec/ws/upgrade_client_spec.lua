@@ -141,6 +141,8 @@ describe("an answer whose status is", function()
     ["ws://other.example/a?token=secret"] = "ws://other.example/a",
     ["ws://other.example/a#secret"] = "ws://other.example/a",
     ["?secret"] = false,
+    ["ws:/\146/user:secret@other.example/x"] = "ws://other.example/x",
+    ["ws:\\\\user:secret@other.example/x"] = "ws:\\\\other.example/x",
     ["ws://other.example/\t\195\188 \226\128\174x"] = "ws://other.example/x",
     ["ws://" .. ("o"):rep(500)] = "ws://" .. ("o"):rep(58),
   }
