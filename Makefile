@@ -161,13 +161,20 @@ FUZZ_TARGETS = $(patsubst csrc/fuzz/%.c,%,$(shell grep -l '^void fuzz_run' csrc/
 FUZZ_SHARED = $(filter-out $(FUZZ_TARGETS:%=csrc/fuzz/%.c) csrc/fuzz/replay.c,$(wildcard csrc/fuzz/*.c))
 FUZZ_C = $(FUZZ_SHARED) $(filter-out csrc/proof/%,$(SIM_C))
 FUZZ_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZZ_CFLAGS = -O1 -g -fsanitize=fuzzer-no-link $(FUZZ_SANITIZE)
+FUZZ_BUILD = LUA=$(THE_LUA) CC=clang KIND=-fuzz CFLAGS="$(FUZZ_CFLAGS)" LDFLAGS="-fsanitize=fuzzer $(FUZZ_SANITIZE)"
 FUZZ_TIME ?= 60
 FUZZ_JOBS ?= 1
 .PHONY: fuzz
 fuzz: need-build+fuzz ## inputs made up by libFuzzer: TARGET=name (all), FUZZ_TIME=s (60), FUZZ_JOBS=n at a time
-	@$(MAKE) --no-print-directory -s fuzz-programs LUA=$(THE_LUA) CC=clang KIND=-fuzz \
-	  CFLAGS="-O1 -g -fsanitize=fuzzer-no-link $(FUZZ_SANITIZE)" LDFLAGS="-fsanitize=fuzzer $(FUZZ_SANITIZE)"
+	@$(MAKE) --no-print-directory -s fuzz-programs $(FUZZ_BUILD)
 	@.ci/fuzz build/$(THE_LUA)-fuzz/fuzz $(FUZZ_TIME) $(FUZZ_JOBS) $(or $(TARGET),$(FUZZ_TARGETS))
+
+.PHONY: fuzz-sees
+fuzz-sees: need-build+fuzz ## faults that the fuzz targets must find, SECONDS (60) for each; FAULT=n: one alone
+	@$(MAKE) --no-print-directory -s fuzz-programs $(FUZZ_BUILD)
+	@FUZZ_C="$(FUZZ_C)" CC=clang CFLAGS="$(FUZZ_CFLAGS)" LDFLAGS="-fsanitize=fuzzer" BUILD=build/$(THE_LUA)-fuzz \
+	  lua5.4 spec/fuzz/faults.lua $(or $(FAULT),all)
 
 # The same targets without clang, on the inputs that are kept.
 .PHONY: replay
@@ -180,6 +187,18 @@ replay: need-build ## the inputs in spec/fuzz/corpus again, under gcc's sanitize
 fuzz-programs: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
 $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%): %: %.o $(call objects,$(FUZZ_C) $(FUZZ_MAIN))
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lz
+
+# What the specs of the parsers and the inputs that are kept reach, by gcc's own gcov.
+COVERAGE = KIND=-coverage CFLAGS="-Og -g --coverage" LDFLAGS=--coverage LUA=$(THE_LUA)
+COVERAGE_SPECS ?= spec/ws spec/session spec/regress spec/lua/http_spec.lua
+.PHONY: coverage
+coverage: need-build+test ## lines that the specs and the kept inputs reach; the parsers need 95 %
+	@find build/$(THE_LUA)-coverage -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory -s specs $(COVERAGE) SPECS="$(COVERAGE_SPECS)"
+	@$(MAKE) --no-print-directory -s fuzz-programs $(COVERAGE) FUZZ_MAIN=csrc/fuzz/replay.c
+	@for target in $(FUZZ_TARGETS); do \
+	  build/$(THE_LUA)-coverage/fuzz/$$target spec/fuzz/corpus/$$target || exit 1; done
+	@.ci/coverage build/$(THE_LUA)-coverage
 
 # LuaJIT's machine code is not for memcheck to read; AddressSanitizer looks at it under LuaJIT, too.
 VALGRIND_SPECS ?= spec/lua/smoke_spec.lua spec/session/queue_spec.lua
