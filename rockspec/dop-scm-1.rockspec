@@ -35,6 +35,7 @@ build = {
         "csrc/bind/compression.c",
         "csrc/bind/core.c",
         "csrc/bind/decide.c",
+        "csrc/bind/driver.c",
         "csrc/bind/engine.c",
         "csrc/bind/host.c",
         "csrc/bind/link.c",

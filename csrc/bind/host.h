@@ -42,6 +42,9 @@ void dop_host_leave(struct dop_host *h, lua_State *before);
 /* Hands out queued events, then what `s` has (may be NULL). Runs handlers. */
 void dop_host_deliver(struct dop_host *h, struct dop_socket *s);
 
+/* n bytes came for the link, which has its turn with them. Runs handlers. */
+void dop_host_feed(struct dop_host *h, struct dop_link *l, char *data, size_t n);
+
 /* Hands out queued events and the messages of ready sockets, one round. Runs handlers. */
 void dop_host_turn(struct dop_host *h);
 
