@@ -48,10 +48,12 @@ static void settle(struct dop_timers *ts, uint32_t slot, struct dop_timer *t) {
   }
 }
 
-static int grow(struct dop_timers *ts) {
+/* Room for one more. */
+static int make_room(struct dop_timers *ts) {
   uint32_t cap = ts->cap != 0 ? ts->cap * 2 : 16;
   struct dop_timer **heap;
 
+  if (ts->count + ts->reserved < ts->cap) return 0;
   if (cap > MOST) return -1;
   heap = dop_realloc(ts->heap, cap * sizeof *heap);
   if (heap == NULL) return -1;
@@ -66,10 +68,29 @@ int dop_timers_arm(struct dop_timers *ts, struct dop_timer *t, uint64_t at) {
     settle(ts, t->slot, t);
     return 0;
   }
-  if (ts->count == ts->cap && grow(ts) != 0) return -1;
+  if (t->reserved) {
+    ts->reserved--;
+  } else if (make_room(ts) != 0) {
+    return -1;
+  }
   t->at = at;
   sift_up(ts, ++ts->count, t);
   return 0;
+}
+
+int dop_timers_reserve(struct dop_timers *ts, struct dop_timer *t) {
+  if (t->reserved) return 0;
+  if (t->slot == 0) { /* or it has one already */
+    if (make_room(ts) != 0) return -1;
+    ts->reserved++;
+  }
+  t->reserved = 1;
+  return 0;
+}
+
+void dop_timers_release(struct dop_timers *ts, struct dop_timer *t) {
+  if (t->reserved && t->slot == 0) ts->reserved--;
+  t->reserved = 0;
 }
 
 void dop_timers_disarm(struct dop_timers *ts, struct dop_timer *t) {
@@ -78,6 +99,7 @@ void dop_timers_disarm(struct dop_timers *ts, struct dop_timer *t) {
 
   if (slot == 0) return;
   t->slot = 0;
+  if (t->reserved) ts->reserved++;
   last = get(ts, ts->count--);
   if (last != t) settle(ts, slot, last);
 }
@@ -97,7 +119,7 @@ struct dop_timer *dop_timers_due(struct dop_timers *ts, uint64_t now) {
 
 void dop_timers_dispose(struct dop_timers *ts) {
   /* A timer that outlives its heap may be disarmed later without harm. */
-  while (ts->count != 0) get(ts, ts->count--)->slot = 0;
+  while (ts->count != 0) dop_timers_disarm(ts, get(ts, ts->count));
   dop_free(ts->heap);
   ts->heap = NULL;
   ts->cap = 0;

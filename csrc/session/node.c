@@ -31,7 +31,9 @@ struct dop_node *dop_node_new(struct dop_transport *t) {
   struct dop_node *n = dop_zalloc(sizeof *n);
   if (!n) return NULL;
   n->local = dop_node_fresh_half(t);
-  if (!n->local) {
+  /* A session is not lost because there is no memory when its socket is. */
+  if (!n->local || (t->role == DOP_SERVER && dop_timers_reserve(&t->engine->timers, &n->window))) {
+    dop_token_free(n->local);
     dop_free(n);
     return NULL;
   }
@@ -119,6 +121,7 @@ void dop_node_unlist(struct dop_node *n) {
   if (!n->listed) return;
   unlink_node(n);
   n->listed = 0;
+  dop_timers_release(&n->transport->engine->timers, &n->window);
   n->transport->node_count--;
   dop_transport_sweep(n->transport);
   dop_node_unref(n);
@@ -206,13 +209,14 @@ void dop_node_end(struct dop_node *n, unsigned code, const char *why) {
 /* A client that lost its socket before it was CONNECTED begins again with another half: the old one
  * was heard, and may be known to whoever listened. */
 static void begin_again(struct dop_node *n, const char *why) {
+  struct dop_engine *e = n->transport->engine;
   struct dop_token *fresh = dop_node_fresh_half(n->transport);
   dop_token_free(n->remote);
   n->remote = NULL;
   if (fresh) {
     dop_token_free(n->local);
     n->local = fresh;
-  } else {
+  } else if (dop_token_renew(n->local, e->random, e->random_ctx)) {
     dop_node_end(n, 0, "no randomness for a new half");
     dop_transport_finish(n->transport);
     return;
@@ -243,10 +247,7 @@ static void detach(struct dop_node *n, const char *why) {
   dop_node_list(n, 1);
   /* Who never was CONNECTED is waited for only as long as a handshake takes. */
   uint64_t window = n->connected ? t->limits.resume_window : t->limits.handshake_timeout;
-  if (dop_timers_arm(&t->engine->timers, &n->window, t->engine->now + window)) {
-    dop_node_end(n, 1000, "no memory to wait for a reconnection");
-    return;
-  }
+  dop_timers_arm(&t->engine->timers, &n->window, t->engine->now + window); /* it has a place */
   enforce_caps(t);
 }
 

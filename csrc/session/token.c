@@ -17,22 +17,25 @@ struct dop_token *dop_token_new(const char *text, size_t len) {
   return t;
 }
 
-struct dop_token *dop_token_random(dop_random_fn random, void *ctx) {
-  struct dop_token *t = blank(DOP_HALF_LEN);
-  if (!t) return NULL;
+int dop_token_renew(struct dop_token *t, dop_random_fn random, void *ctx) {
   uint8_t raw[DOP_HALF_LEN + 10];
   size_t filled = 0;
-  while (filled < DOP_HALF_LEN) {
-    if (random(ctx, raw, sizeof raw)) {
-      dop_token_free(t);
-      return NULL;
-    }
+  if (t->len < DOP_HALF_LEN) return -1;
+  while (filled < t->len) {
+    if (random(ctx, raw, sizeof raw)) return -1;
     /* 248 is the largest multiple of 62 in a byte: what lies above would favour some letters. */
-    for (size_t i = 0; i < sizeof raw && filled < DOP_HALF_LEN; i++)
+    for (size_t i = 0; i < sizeof raw && filled < t->len; i++)
       if (raw[i] < 248) t->text[filled++] = alphabet[raw[i] % 62];
   }
   dop_wipe(raw, sizeof raw);
-  return t;
+  return 0;
+}
+
+struct dop_token *dop_token_random(dop_random_fn random, void *ctx) {
+  struct dop_token *t = blank(DOP_HALF_LEN);
+  if (!t || dop_token_renew(t, random, ctx) == 0) return t;
+  dop_token_free(t);
+  return NULL;
 }
 
 void dop_token_free(struct dop_token *t) {

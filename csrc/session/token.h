@@ -24,6 +24,10 @@ struct dop_token *dop_token_new(const char *text, size_t len);
 /* A fresh half of DOP_HALF_LEN base62 characters, NULL when randomness or memory is missing. */
 struct dop_token *dop_token_random(dop_random_fn random, void *ctx);
 
+/* Another half in the place of this one, for which no memory is needed. 0, or -1: there is no
+ * randomness, or the old one is shorter than a half; what it is then must not be used. */
+int dop_token_renew(struct dop_token *t, dop_random_fn random, void *ctx);
+
 /* Wipes and frees; accepts NULL. */
 void dop_token_free(struct dop_token *t);
 

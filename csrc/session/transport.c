@@ -45,7 +45,8 @@ struct dop_transport *dop_transport_new(struct dop_engine *e, enum dop_role role
   t->role = role;
   t->limits = *limits;
   t->refs = 1;
-  if (e->random(e->random_ctx, t->directory.key, sizeof t->directory.key)) {
+  if (e->random(e->random_ctx, t->directory.key, sizeof t->directory.key) ||
+      (role == DOP_SERVER && dop_timers_reserve(&e->timers, &t->drain))) {
     dop_free(t);
     return NULL;
   }
@@ -63,6 +64,7 @@ void dop_transport_ref(struct dop_transport *t) {
 
 void dop_transport_unref(struct dop_transport *t) {
   if (--t->refs) return;
+  dop_timers_release(&t->engine->timers, &t->drain);
   dop_directory_dispose(&t->directory);
   dop_addresses_dispose(&t->addresses);
   dop_tombs_dispose(&t->tombs);

@@ -31,10 +31,10 @@ local failed, requests = 0, 0
 local scenes = lines_of(("%s %s spec/failmalloc/run.lua --list"):format(paths, program))
 assert(#scenes > 0, "there are no scenes")
 for number, line in ipairs(scenes) do
-  local scene = line:match "^(%S+)"
+  local scene, kind = line:match "^(%S+)%s+(%S+)"
   if not next(wanted) or wanted[scene] then
     local told = {}
-    for _, way in ipairs(ways) do
+    for _, way in ipairs(kind == "check" and { ways[1] } or ways) do
       local log = ("%s.%s-%s-%s"):format(program, scene, way[1], way[2])
       local call = ("%s spec/failmalloc/run.lua %s %s %s %d %d"):format(
         program, scene, way[1], way[2], step, 1 + number % step)

@@ -15,6 +15,8 @@ local faults = {
     "plain lua once" },
   { "half a link is left", "link/link.c", "  if (!l->upgrade) {\n    dop_free(l);\n", "  if (!l->upgrade) {\n",
     "plain core once" },
+  { "a window has no place", "session/node.c", "(t->role == DOP_SERVER && dop_timers_reserve(",
+    "(0 && dop_timers_reserve(", "lost core once" },
   { "the rest of a write is not looked at", "uv/stream.c", "  if (!w) return UV_ENOMEM;\n", "", "huge core once" },
   { "a world stays in the place of the host", "../lua/dop/sim.lua", "  host.running = false\n  loop.swap(before)\n",
     "  host.running = false\n  if ok then loop.swap(before) end\n", "world lua once" },

@@ -11,7 +11,7 @@ local kit = {}
 local PATIENCE = 0.05 -- seconds that a scene waits once memory has failed: what does not come is given up
 local open = {}
 local opened = 0
-for i = 1, 12 do open[i] = false end
+for i = 1, 48 do open[i] = false end
 
 
 local loop = dop.loop()

@@ -8,7 +8,7 @@ local scenes = dofile "spec/failmalloc/scenes.lua"
 
 local name, source, mode, step, first = ...
 if name == "--list" then
-  for _, scene in ipairs(scenes) do print(scene.name, scene.state and "state" or "call") end
+  for _, scene in ipairs(scenes) do print(scene.name, scene.check and "check" or scene.state and "state" or "call") end
   return
 end
 step, first = tonumber(step), tonumber(first or 1)
@@ -86,8 +86,9 @@ local function in_call()
     baseline, anchors = math.max(baseline, memory.live()), math.max(anchors, kit.anchors())
   end
 
+  if scene.check then print(0) end
   local n, runs = first, 0
-  while true do
+  while not scene.check do
     mark(n)
     local ok, why, count, failed = memory.call(source, mode, n, scene.run)
     if not failed and not ok then broken(n, "without a failure", why) end

@@ -1,5 +1,6 @@
 --- What is done while memory fails, by scenes: `run` on a loop where a bystander has a session, `state` in
--- a Lua state of its own, which is closed at its end. Together they reach everything that allocates.
+-- a Lua state of its own, which is closed at its end; a `check` fails memory itself, where that must do no
+-- harm. Together they reach everything that allocates.
 
 local core = require "dop.core"
 local dop = require "dop"
@@ -9,6 +10,7 @@ local kit = require "spec.failmalloc.kit"
 local scenes = {}
 
 local function scene(name, run) scenes[#scenes + 1] = { name = name, run = run } end
+local function check(name, run) scenes[#scenes + 1] = { name = name, run = run, check = true } end
 local function state(name, run) scenes[#scenes + 1] = { name = name, state = run } end
 
 local wait, say = kit.wait, kit.bystander.say
@@ -93,6 +95,25 @@ scene("window", function()
   server:nodes()[1]:send "never heard"
   client.node:drop()
   wait("the window's end", function() return gone and client.closed end)
+end)
+
+-- A session that loses its socket waits for the next one, though there is no memory at all. Of local: there
+-- are no timers but those of the sessions, so that nothing else leaves them a place.
+check("lost", function()
+  local server = kit.listen { url = "local:lost", resume_window = 0.05 }
+  local clients, ended = {}, 0
+  server:on("disconnect", function() ended = ended + 1 end)
+  for i = 1, 40 do
+    clients[i] = kit.must(dop.connect { url = server.url, retry = function() return 60 end })
+  end
+  for _, client in ipairs(clients) do kit.connected(client) end
+  local nodes = server:nodes()
+  memory.call("core", "always", 1, function()
+    for _, node in ipairs(nodes) do node:drop() end
+  end)
+  assert(server:stats().detached == 40, "a session ended with its socket")
+  wait("the end of their windows", function() return ended == 40 end)
+  assert(server:stats().expired == 40)
 end)
 
 scene("pause", function()

@@ -257,7 +257,7 @@ fault(7, "client-gives-up-after-violation", node, [[  if (ended || taken)]], [[ 
 fault(9, "disconnect-forgotten-in-the-pump", node, [[  if (ended || taken)]], [[  if (closing || taken)]])
 
 -- 8. Window and tombstones.
-fault(8, "window-half", node, [[t->engine->now + window)) {]], [[t->engine->now + window / 2)) {]])
+fault(8, "window-half", node, [[t->engine->now + window); /* it]], [[t->engine->now + window / 2); /* it]])
 fault(8, "window-runs-on", node, [[  dop_timers_disarm(&t->engine->timers, &holder->window);
 ]], "")
 fault(8, "no-tombstones", node, [[  if (n->account && t->role == DOP_SERVER) dop_resume_bury(n);
