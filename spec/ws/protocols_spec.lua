@@ -59,6 +59,21 @@ describe("a server", function()
     assert.equal(400, handshake.ask(offer(table.concat(names, ",") .. ",p65")).status)
   end)
 
+  it("speaks plain DOP over whatever it selected but dop.r1", function()
+    for _, protocol in ipairs { "dop", "dop.r1", "chat.v2", "x" } do
+      local w = wire.new { server = OWN }
+      local p = w:to_server(true)
+      p.link:feed(offer(protocol))
+      w:turn()
+      p:pull()
+      p:give(("Y"):rep(16))
+      p:give(("Y"):rep(16))
+      local node = w.server:nodes()[1]
+      assert.equal("CONNECTED", node.status)
+      assert.equal(protocol == "dop.r1", node.lossless)
+    end
+  end)
+
   it("tells the application what was offered, in order, and what was selected", function()
     local w = wire.new { server = OWN }
     local seen, selected
