@@ -380,6 +380,11 @@ describe("the origin of a request", function()
     refuses(403, from("http://localhost:", { host = "localhost:" }))
   end)
 
+  it("is another one when neither names a host: 403", function()
+    refuses(403, from("http://:80", { host = ":80" }))
+    refuses(403, from("http://", { host = ":80" }))
+  end)
+
   for _, origin in ipairs { "http://localhost:65616", "http://localhost:000080", "http://localhost:8O", "http://:80",
     "http://localhost:80:80", "http://localhost:80 ", "http://localhost:80@evil.example",
     "http://evil.example:80@localhost", "http://evil.example#@localhost", "http://evil.example\\@localhost",
