@@ -252,7 +252,7 @@ static void request(struct fuzz *f, struct dop_bytes *b) {
 }
 
 static void response(struct fuzz *f, const struct dop_link *l, struct dop_bytes *b) {
-  static const char *const protocols[] = {NULL, "dop", "dop.r1", "other"};
+  static const struct dop_span protocols[] = {{NULL, 0}, {"dop", 3}, {"dop.r1", 6}, {"other", 5}};
   static const unsigned codes[] = {301, 302, 407, 403, 404, 426, 503, 200};
   unsigned what = fuzz_byte(f);
   if (l->state == DOP_LINK_TUNNELLING && (what & 0x84) != 0x84) {

@@ -190,8 +190,8 @@ static void answer(struct dop_bytes *out, const uint8_t *from, size_t n, unsigne
     return;
   }
   begin(&c);
-  struct dop_span key = {c.link->upgrade->key, 24};
-  fuzz_check(dop_upgrade_write_accept(out, key, made & 1 ? "dop" : NULL, NULL, NULL) == 0,
+  struct dop_span key = {c.link->upgrade->key, 24}, protocol = {"dop", 3}, none = {NULL, 0};
+  fuzz_check(dop_upgrade_write_accept(out, key, made & 1 ? protocol : none, NULL, NULL) == 0,
              "no memory");
   end(&c, &o);
   fuzz_append(out, (struct dop_span){(const char *)from, n});
