@@ -35,8 +35,7 @@
 enum {
   READ_SIZE = 64 * 1024,
   EVENTS = 256,
-  AT_ONCE = 64, /* Connections coming up at the same time: any listen backlog holds them. */
-  STEP = 61,    /* So many messages of one connection in a row are different. */
+  STEP = 61, /* So many messages of one connection in a row are different. */
   HALF = 22,
   HALF_MIN = 16,
   HALF_MAX = 256,
@@ -487,7 +486,7 @@ static void bring_up(void) {
   int started = 0;
   heard_at = gauge_now();
   while (ready < opt.connections) {
-    while (started < opt.connections && started - ready < AT_ONCE) start(&conns[started++]);
+    while (started < opt.connections && started - ready < opt.at_once) start(&conns[started++]);
     turn(100);
     need_progress();
   }

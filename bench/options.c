@@ -10,9 +10,10 @@
 struct options opt;
 
 __attribute__((noreturn)) static void usage(void) {
-  fprintf(stderr,
-          "usage: load --url ws[s]://127.0.0.1:PORT/PATH --pid SERVER_PID [--connections N]\n"
-          "            [--depth D] [--size S] [--seconds T] [--dop | --r1] [--idle]\n");
+  fprintf(
+      stderr,
+      "usage: load --url ws[s]://127.0.0.1:PORT/PATH --pid SERVER_PID [--connections N]\n"
+      "            [--depth D] [--size S] [--seconds T] [--dop | --r1] [--idle] [--at-once N]\n");
   exit(1);
 }
 
@@ -45,10 +46,12 @@ void read_options(int argc, char **argv) {
                                         {"depth", 1, NULL, 'd'},   {"size", 1, NULL, 's'},
                                         {"seconds", 1, NULL, 't'}, {"pid", 1, NULL, 'p'},
                                         {"dop", 0, NULL, 'D'},     {"r1", 0, NULL, 'R'},
-                                        {"idle", 0, NULL, 'I'},    {NULL, 0, NULL, 0}};
+                                        {"idle", 0, NULL, 'I'},    {"at-once", 1, NULL, 'A'},
+                                        {NULL, 0, NULL, 0}};
   int option;
   opt.connections = 100;
   opt.depth = 1;
+  opt.at_once = 64;
   opt.size = 64;
   opt.seconds = 2;
   while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -61,6 +64,9 @@ void read_options(int argc, char **argv) {
       break;
     case 'd':
       opt.depth = (int)number(optarg, 1, 65536);
+      break;
+    case 'A':
+      opt.at_once = (int)number(optarg, 1, 1000000);
       break;
     case 's':
       opt.size = (size_t)number(optarg, 0, 16 << 20);

@@ -10,6 +10,7 @@ struct options {
   char path[256];
   uint16_t port;
   int connections, depth, pid;
+  int at_once; /* connections coming up at the same time; any listen backlog holds the default */
   size_t size;
   double seconds;
   bool dop, r1, idle; /* --r1 is a session too: dop and r1. */
