@@ -88,9 +88,17 @@ static void around_a_deadline(struct world *w) {
 
 /* --- pauses --- */
 
+/* What is paused and read again before the checker looks was deaf all the same. */
+void dop_sim_pause(struct world *w, struct dop_socket *s, int paused) {
+  s->ops->pause(s, paused);
+  for (struct dop_sim_conn *c = w->net.conns; c; c = c->next)
+    if ((c->client && &c->client->socket == s) || (c->server && &c->server->socket == s))
+      c->stopped |= dop_socket_stopped(s);
+}
+
 static void pause_node(struct world *w, int side, int paused) {
   struct dop_node *n = dop_sim_sender(w, side);
-  if (n && n->socket) n->socket->ops->pause(n->socket, paused);
+  if (n && n->socket) dop_sim_pause(w, n->socket, paused);
 }
 
 /* Time passes and the network works; the schedule is watched meanwhile. */

@@ -34,7 +34,7 @@ static void welcome_back(struct world *w, struct dop_node *n) {
   if (w->calm || !n->socket || below(w, parked ? 2 : 12)) return;
   dop_sim_cover(w->k.coverage, "%s pauses as it is back",
                 dop_sim_sides[n->transport->role == DOP_CLIENT]);
-  n->socket->ops->pause(n->socket, 1);
+  dop_sim_pause(w, n->socket, 1);
 }
 
 static void hear_event(struct world *w, struct dop_event *ev) {
@@ -84,7 +84,7 @@ static void handler(struct world *w, struct dop_socket *s) {
   if (what < 1592)
     dop_node_drop(n, 1);
   else if (what < 1597)
-    s->ops->pause(s, 1);
+    dop_sim_pause(w, s, 1);
   else if (what < 1599)
     dop_sim_disconnect(w, n);
   else if (s->transport == w->ends[side])

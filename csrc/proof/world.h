@@ -66,4 +66,7 @@ void dop_sim_fault(struct world *w);
 /* faults.c: the guest is gone. */
 void dop_sim_dismiss(struct world *w);
 
+/* faults.c: an application stops (1) or goes on (0) reading a socket. */
+void dop_sim_pause(struct world *w, struct dop_socket *s, int paused);
+
 #endif

@@ -64,7 +64,6 @@ void dop_transport_ref(struct dop_transport *t) {
 
 void dop_transport_unref(struct dop_transport *t) {
   if (--t->refs) return;
-  dop_timers_release(&t->engine->timers, &t->drain);
   dop_directory_dispose(&t->directory);
   dop_addresses_dispose(&t->addresses);
   dop_tombs_dispose(&t->tombs);
@@ -114,6 +113,7 @@ void dop_transport_close(struct dop_transport *t, unsigned code) {
     code = DOP_COME_BACK;
   }
   t->closed = 1;
+  dop_timers_release(&t->engine->timers, &t->drain); /* here: the engine may be gone before us */
   while ((n = first_to_end(t))) end_node(n, code);
   while (t->detached.first) end_node(t->detached.first, code);
   while (t->unconfirmed.first) end_node(t->unconfirmed.first, code);

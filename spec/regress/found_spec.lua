@@ -422,3 +422,19 @@ describe("a redirect", function()
       told "Location: http:/\146/user:secret@host/p\r\n")
   end)
 end)
+
+describe("a node that outlives its engine", function()
+  it("touches nothing of it (make asan sees it)", function()
+    local node
+    do
+      local w = wire.new()
+      w:connected_server()
+      node = w.server:nodes()[1]
+      wire.close() -- closes, and forgets the world
+    end
+    for _ = 1, 3 do collectgarbage() end
+    assert.equal("DISCONNECTED", node.status)
+    node = nil -- luacheck: ignore 311
+    for _ = 1, 3 do collectgarbage() end
+  end)
+end)
