@@ -105,25 +105,31 @@ static struct dop_deflate *reader(struct dop_deflate_pool *pool,
   return dop_deflate_new(pool, o, &terms);
 }
 
-/* zlib alone: whether this payload, masked or not, is a whole message of its own. */
-static int inflates(const uint8_t *payload, size_t n, const uint8_t *mask) {
-  z_stream z = {0};
+/* Gives zlib some bytes of a message. Returns whether it stands between two blocks, and has used
+ * every bit. */
+static int between(z_stream *z, uint8_t *in, size_t n) {
   char out[4096];
-  int result = Z_OK;
-  uint8_t *in = malloc(n + 4);
-  if (!in) abort();
-  for (size_t i = 0; i < n; i++) in[i] = payload[i] ^ (mask ? mask[i & 3] : 0);
-  memcpy(in + n, "\0\0\377\377", 4);
-  if (inflateInit2(&z, -15) != Z_OK) abort();
-  z.next_in = in;
-  z.avail_in = (uInt)n + 4;
+  int result;
+  z->next_in = in;
+  z->avail_in = (uInt)n;
   do {
-    z.next_out = (Bytef *)out;
-    z.avail_out = sizeof out;
-    result = inflate(&z, Z_SYNC_FLUSH);
-    if (result == Z_STREAM_END) inflateReset(&z);
-  } while ((result == Z_OK || result == Z_STREAM_END) && (z.avail_in || !z.avail_out));
-  int whole = !z.avail_in && (result == Z_STREAM_END || (z.data_type & 128));
+    z->next_out = (Bytef *)out;
+    z->avail_out = sizeof out;
+    result = inflate(z, Z_SYNC_FLUSH);
+    if (result == Z_STREAM_END) inflateResetKeep(z);
+  } while ((result == Z_OK || result == Z_STREAM_END) && (z->avail_in || !z->avail_out));
+  return !z->avail_in && (result == Z_STREAM_END || (z->data_type & (128 | 63)) == 128);
+}
+
+/* zlib alone: whether this payload, masked or not, is a whole message of its own, with what every
+ * flush ends with or without it. */
+static int inflates(const uint8_t *payload, size_t n, const uint8_t *mask) {
+  uint8_t tail[] = {0, 0, 255, 255};
+  z_stream z = {0};
+  uint8_t *in = (uint8_t *)fuzz_copy(payload, n);
+  for (size_t i = 0; i < n && mask; i++) in[i] ^= mask[i & 3];
+  if (inflateInit2(&z, -15) != Z_OK) abort();
+  int whole = between(&z, in, n) || between(&z, tail, sizeof tail);
   inflateEnd(&z);
   free(in);
   return whole;

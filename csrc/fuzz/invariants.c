@@ -7,7 +7,9 @@
 static void account(struct fuzz_machine *m, struct dop_node *n) {
   const struct dop_account *a = n->account;
   struct fuzz_book *b = fuzz_book_of(m, n);
-  if (!n->connected) b->acked = b->received = b->told = b->written = b->attempt = 0;
+  /* Until it is connected a node may begin again, with an account of its own. */
+  if (!b->connected) b->acked = b->received = b->told = b->written = b->attempt = 0;
+  b->connected = n->connected;
   fuzz_check(a->node == n, "an account is somebody else's");
   fuzz_check(a->acked <= a->next && a->next <= a->written && a->told <= a->received,
              "an account counts what cannot be");
@@ -30,6 +32,10 @@ static void account(struct fuzz_machine *m, struct dop_node *n) {
              "more is parked than the limits say");
   fuzz_check(!a->closing || !n->socket || !dop_socket_stopped(n->socket),
              "it waits for an answer and does not read");
+  /* Each socket of a session is asked for with an attempt of its own. */
+  fuzz_check(!b->socket || !n->socket || b->socket == n->socket || a->attempt > b->attempt,
+             "an attempt was heard twice");
+  if (n->socket) b->socket = n->connected ? n->socket : NULL;
   b->acked = a->acked;
   b->received = a->received;
   b->told = a->told;

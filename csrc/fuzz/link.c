@@ -16,6 +16,7 @@ struct end {
   struct dop_bytes flight;
   char *read; /* what came and is not a whole item yet */
   size_t read_len, seen;
+  size_t came; /* bytes that the link was fed */
   struct dop_ws ws;
   uint8_t ping[DOP_WS_CONTROL_MAX];
   size_t ping_len;
@@ -168,6 +169,7 @@ static void serve(struct stage *st, struct end *e) {
              "more is written than a socket takes");
   if (!l->dead && l->over && !dop_link_output(l, &n) && !e->flight.data)
     dop_link_lost(l, "EOF", "the socket was closed");
+  fuzz_check(l->state <= DOP_LINK_OPEN || !l->socket.pending, "a link that ends is still awaited");
   if (l->dead) let_go(e);
 }
 
@@ -215,6 +217,10 @@ static void feed(struct stage *st, struct end *e, const char *data, size_t n) {
   dop_link_settle(l);
   fuzz_memory.fail = 0;
   free(copy);
+  e->came += n;
+  fuzz_check(l->state != DOP_LINK_UPGRADING || l->socket.transport->role != DOP_SERVER ||
+                 l->in.len == e->came,
+             "a part of a head is forgotten");
   dop_socket_unref(&l->socket);
 }
 

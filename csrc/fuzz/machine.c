@@ -132,7 +132,10 @@ void fuzz_machine_events(struct fuzz_machine *m) {
     if (ev->type == DOP_EVENT_DISCONNECT) check_end(m, ev);
     if ((ev->type == DOP_EVENT_REQUEST || ev->type == DOP_EVENT_HTTP) && m->on_request)
       m->on_request(m, ev);
-    if (ev->type == DOP_EVENT_PRINCIPAL && m->let_in) dop_node_decide(ev->node, m->let_in == 1);
+    if (ev->type == DOP_EVENT_PRINCIPAL && m->let_in) {
+      m->said_yes |= m->let_in == 1;
+      dop_node_decide(ev->node, m->let_in == 1);
+    }
     dop_event_free(ev);
   }
 }
@@ -247,6 +250,9 @@ void fuzz_machine_said(struct fuzz_machine *m, const struct dop_socket *s,
   fuzz_check(said->compress == DOP_COMPRESS_NEVER || r.type == DOP_R1_DATA ||
                  r.type == DOP_R1_LITERAL,
              "an instruction may be compressed");
+  if (r.type == DOP_R1_ACK)
+    fuzz_check(r.h + (n->account->in_hand != 0) <= fuzz_book_of(m, n)->handed,
+               "what is with its handler is acknowledged");
   if (r.type == DOP_R1_ACK || r.type == DOP_R1_END || r.type == DOP_R1_RESUMED)
     fuzz_check(r.h <= fuzz_book_of(m, n)->handed, "what no handler was given is acknowledged");
 }

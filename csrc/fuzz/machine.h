@@ -22,6 +22,9 @@ struct fuzz_book {
   uint64_t accepted;                                /* messages that dop_node_send() took */
   uint64_t handed;                                  /* messages that a handler was given */
   uint64_t acked, received, told, written, attempt; /* after the last step */
+  unsigned connected;                               /* then, or before */
+  const void *socket; /* then; NULL: it had none, or was not connected */
+  unsigned who;       /* of which principal its first socket was, from 1; 0: not known */
 };
 
 struct fuzz_bystander {
@@ -43,6 +46,7 @@ struct fuzz_machine {
   struct fuzz *input;
   const struct dop_deflate_options *compressing; /* what links may offer; NULL: nothing */
   unsigned let_in;       /* how the application answers: 0 not at all, 1 yes, 2 no */
+  unsigned said_yes;     /* the application once took one principal for another */
   unsigned server_ended; /* somebody closed the server: its bystander went too */
   /* The target's, for an event about a socket; may be NULL. */
   void (*on_request)(struct fuzz_machine *m, struct dop_event *ev);

@@ -13,6 +13,7 @@ struct wire {
   struct fuzz_machine *m;
   size_t backlog;
   uint8_t probe[DOP_PROBE_LEN];
+  unsigned who : 2; /* its principal; 0: none */
   unsigned dead : 1;
 };
 
@@ -148,7 +149,11 @@ static void open_socket(struct stage *st, unsigned at, unsigned how) {
   w->m = &st->m;
   st->wires[at] = w;
   w->socket.lossless = t->lossless && (how & 2) && !dop_transport_keeps_plain(t);
-  if (t->role == DOP_SERVER) w->socket.principal = principal(how >> 2 & 3);
+  if (t->role == DOP_SERVER) {
+    w->who = how >> 2 & 3 ? (how >> 2 & 3) == 1 ? 1 : 2 : 0;
+    w->socket.principal = principal(w->who);
+    if (w->who && !w->socket.principal) w->who = 3; /* without memory: nobody knows */
+  }
   dop_node_open(n, &w->socket);
 }
 
@@ -175,6 +180,17 @@ static void say_all(struct stage *st, struct wire *w) {
   st->m.input = &words;
   while (fuzz_left(&words) && !w->dead) say(st, w);
   st->m.input = input;
+}
+
+/* A session is its first principal's, or that of whom the application took for the same. */
+static void belongs(struct stage *st, const struct wire *w) {
+  struct dop_node *n = w->socket.node;
+  if (w->dead || !n || n->transport->role != DOP_SERVER || n->status != DOP_CONNECTED) return;
+  struct fuzz_book *b = fuzz_book_of(&st->m, n);
+  if (!b->who) b->who = w->who + 1u;
+  if (w->who == 3 || b->who == 4) return;
+  fuzz_check((w->who == 0) == (b->who == 1), "somebody has nobody's session, or the other way");
+  fuzz_check(w->who + 1u == b->who || st->m.said_yes, "a session is another principal's");
 }
 
 static void lose(struct wire *w, unsigned how) {
@@ -242,6 +258,8 @@ void fuzz_run(struct fuzz *f) {
   for (unsigned steps = 0; fuzz_left(f) && steps < 1000; steps++) {
     step(&st);
     turn(&st);
+    for (unsigned i = 0; i < MOST; i++)
+      if (st.wires[i]) belongs(&st, st.wires[i]);
     fuzz_machine_check(&st.m);
     fuzz_check(fuzz_memory.bytes <= begun + (64u << 10), "memory grows");
   }
