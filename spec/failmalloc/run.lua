@@ -52,7 +52,9 @@ local function in_call()
   local baseline, anchors = 0, 0
   bystander.begin()
 
+  -- What LuaJIT has compiled holds the objects that it took for constants: a client in an upvalue, and its node.
   local function collect()
+    if jit then jit.flush() end
     collectgarbage()
     collectgarbage()
   end
