@@ -190,19 +190,12 @@ static unsigned speaks_lossless(const struct dop_transport *client,
 
 int dop_inproc_connect(struct dop_transport *client, struct dop_transport *server,
                        const char *name) {
-  const struct dop_limits *l = &server->limits;
-  enum dop_refusal refusal =
-      server->closed || server->draining ? DOP_REFUSED_CLOSING : DOP_ADMITTED;
-  if (l->max_sockets && server->socket_count >= l->max_sockets) refusal = DOP_REFUSED_FULL;
-  if (server->pending_count >= l->max_pending) refusal = DOP_REFUSED_PENDING;
-  if (refusal) {
-    dop_transport_refused(server, NULL, refusal, 503, "Too many connections at once.\n");
-    return -1;
-  }
-  struct end *c = new_end(client, name);
-  struct end *s = c ? new_end(server, name) : NULL;
-  if (!s) {
-    if (c) die(c);
+  struct end *s = new_end(server, name);
+  enum dop_refusal refusal = s ? dop_transport_room(server) : DOP_ADMITTED;
+  if (refusal) dop_transport_refused(server, NULL, refusal, 503, "Too many connections at once.\n");
+  struct end *c = s && !refusal ? new_end(client, name) : NULL;
+  if (!c) {
+    if (s) die(s);
     return -1;
   }
   c->peer = s;

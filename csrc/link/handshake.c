@@ -6,10 +6,6 @@
 
 #define PROTOCOLS_TEXT_MAX 1024 /* lua/dop allows less */
 
-static const struct dop_limits *limits(const struct dop_link *l) {
-  return &l->socket.transport->limits;
-}
-
 void dop_link_free_upgrade(struct dop_link *l) {
   if (!l->upgrade) return;
   dop_bytes_dispose(&l->upgrade->head);
@@ -121,7 +117,8 @@ static int hear_request(struct dop_link *l, size_t len) {
   struct dop_transport *t = l->socket.transport;
   struct dop_upgrade_request req;
   const char *why = NULL;
-  unsigned status = dop_upgrade_parse_request(&req, l->input, len, limits(l)->max_fields, &why);
+  unsigned status =
+      dop_upgrade_parse_request(&req, l->input, len, dop_link_limits(l)->max_fields, &why);
   l->upgrade->head_only = req.head_only;
   l->upgrade->plain = req.plain && t->ask_http;
   if (status && !l->upgrade->plain) {
@@ -155,7 +152,7 @@ int dop_link_request(const struct dop_link *l, struct dop_upgrade_request *req) 
   const char *why;
   if (!l->upgrade || !l->upgrade->head.len) return -1;
   unsigned status = dop_upgrade_parse_request(req, l->upgrade->head.data, l->upgrade->head.len,
-                                              limits(l)->max_fields, &why);
+                                              dop_link_limits(l)->max_fields, &why);
   return status && !req->plain ? -1 : 0;
 }
 
@@ -287,7 +284,7 @@ static int hear_response(struct dop_link *l, size_t len) {
   struct dop_deflate *deflate = NULL;
   unsigned number = NONE;
   int compresses = 0;
-  int failed = dop_upgrade_parse_response(&head, l->input, len, limits(l)->max_fields,
+  int failed = dop_upgrade_parse_response(&head, l->input, len, dop_link_limits(l)->max_fields,
                                           l->upgrade->key, &protocol, &why);
   if (!failed) compresses = dop_deflate_agree(&head, t->compression, &terms, &why);
   if (compresses < 0) failed = 1;
@@ -317,7 +314,7 @@ static int hear_response(struct dop_link *l, size_t len) {
 int dop_link_handshake(struct dop_link *l) {
   int server = l->socket.transport->role == DOP_SERVER;
   size_t len = dop_http_head_end(l->input, l->input_len, &l->upgrade->seen);
-  if ((len ? len : l->input_len) > limits(l)->max_header) {
+  if ((len ? len : l->input_len) > dop_link_limits(l)->max_header) {
     if (server)
       dop_link_refuse_for(l, DOP_REFUSED_REQUEST, 431, NULL, "The request's head is too large.\n");
     else

@@ -1,5 +1,5 @@
-/* What link.c (the WebSocket's life), handshake.c (the upgrade) and tunnel.c (what comes before it)
- * share. */
+/* What the files of a link share: link.c (its life), input.c and output.c (bytes in, bytes out),
+ * handshake.c (the upgrade), tunnel.c (what comes before it) and caps.c (whether there is room). */
 #ifndef DOP_LINK_PRIVATE_H
 #define DOP_LINK_PRIVATE_H
 
@@ -16,6 +16,18 @@ struct dop_upgrade {
   unsigned plain : 1;     /* a server's request asks for no upgrade */
   unsigned head_only : 1; /* and is a HEAD */
 };
+
+static inline struct dop_link *dop_link_from(struct dop_socket *s) {
+  return (struct dop_link *)s; /* its first member */
+}
+
+static inline struct dop_engine *dop_link_engine(const struct dop_link *l) {
+  return l->socket.transport->engine;
+}
+
+static inline const struct dop_limits *dop_link_limits(const struct dop_link *l) {
+  return &l->socket.transport->limits;
+}
 
 /* The part of a new link that both roles share. NULL without memory. */
 struct dop_link *dop_link_new(struct dop_transport *t);
@@ -59,10 +71,28 @@ enum dop_refusal dop_link_room(struct dop_link *l);
 /* A server's socket that is no longer pending, or no longer counts at all: its address has room. */
 void dop_link_count_less(struct dop_link *l, int at_all);
 
+/* --- input.c --- */
+
 /* Uses up n bytes of the input. */
 void dop_link_skip(struct dop_link *l, size_t n);
 
+/* ops->next: the next data message, after everything that came before it was heard. */
+int dop_link_next(struct dop_socket *s, struct dop_message *m);
+
+/* --- output.c --- */
+
 /* The buffer for output, with the engine's spare block when there is none yet; marks the link. */
 struct dop_bytes *dop_link_out(struct dop_link *l);
+
+/* Adds a frame, or a close frame, masked for a server. 0, or -1 without memory or randomness. */
+int dop_link_say(struct dop_link *l, enum dop_ws_opcode op, const char *data, size_t len);
+int dop_link_say_close(struct dop_link *l, unsigned code, const char *reason);
+
+/* ops->send and ops->backlog. */
+int dop_link_send(struct dop_socket *s, const struct dop_message *m);
+size_t dop_link_backlog(const struct dop_socket *s);
+
+/* Enters what its buffers hold into the transport's sum, in place of what it entered before. */
+void dop_link_tally(struct dop_link *l);
 
 #endif

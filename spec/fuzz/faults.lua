@@ -12,7 +12,7 @@ local CC = ("%s -std=gnu11 -fPIC -fvisibility=hidden -w -Icsrc %s"):format(os.ge
 local connection, deflate, extension = "ws/connection.c", "ws/deflate.c", "ws/extension.c"
 local http, upgrade, r1, token = "ws/http.c", "ws/upgrade.c", "session/r1.c", "session/token.c"
 local resume, lossless, principal = "session/resume.c", "session/lossless.c", "session/principal.c"
-local tunnel, handshake, link = "link/tunnel.c", "link/handshake.c", "link/link.c"
+local tunnel, handshake, link, input = "link/tunnel.c", "link/handshake.c", "link/link.c", "link/input.c"
 
 local faults = {
   { "frames_server", "a control frame of 126 bytes", connection, "length > DOP_WS_CONTROL_MAX)",
@@ -97,17 +97,17 @@ local faults = {
     "  if (0 && holder &&" },
   { "node", "the old half is left", resume, "  dop_token_free(n->local);\n  n->local = fresh;",
     "  n->local = fresh;" },
-  { "link", "a pong behind the close frame", link,
-    "if (l->state == DOP_LINK_OPEN && link_backlog(&l->socket) < PONGS_MAX &&",
-    "if (link_backlog(&l->socket) < PONGS_MAX &&" },
-  { "link", "pongs without end", link, "link_backlog(&l->socket) < PONGS_MAX &&", "1 &&" },
+  { "link", "a pong behind the close frame", input,
+    "if (l->state == DOP_LINK_OPEN && dop_link_backlog(&l->socket) < PONGS_MAX &&",
+    "if (dop_link_backlog(&l->socket) < PONGS_MAX &&" },
+  { "link", "pongs without end", input, "dop_link_backlog(&l->socket) < PONGS_MAX &&", "1 &&" },
   { "link", "a request that is forgotten twice", handshake, "  dop_free(l->upgrade);\n  l->upgrade = NULL;\n",
     "  dop_free(l->upgrade);\n" },
   { "link", "what was not agreed on is left", handshake, "    dop_deflate_free(deflate);\n    dop_node_end",
     "    dop_node_end" },
   { "link", "an ended link is counted on", link, "  dop_link_count_less(l, 1);\n  not_pending(l);\n",
     "  dop_link_count_less(l, 1);\n" },
-  { "link", "the rest of the input is forgotten", link,
+  { "link", "the rest of the input is forgotten", input,
     "    failed = l->input_len && dop_bytes_append(&l->in, l->input, l->input_len);", "    failed = 0;" },
 }
 

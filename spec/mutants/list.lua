@@ -18,7 +18,7 @@ end
 local lossless, resume, node = "session/lossless.c", "session/resume.c", "session/node.c"
 local dialogue, claim, tombs, r1 = "session/dialogue.c", "session/claim.c", "session/tombs.c", "session/r1.c"
 local http, upgrade, tunnel = "ws/http.c", "ws/upgrade.c", "link/tunnel.c"
-local link, principal = "link/link.c", "session/principal.c"
+local link, input, principal = "link/link.c", "link/input.c", "session/principal.c"
 
 -- The counterexamples of the model check.
 fault(9, "ack-answers-end", lossless, [[    hear_ack(n, r.h);
@@ -144,9 +144,9 @@ fault(3, "waiting-one-refused", lossless, [[m.len > DOP_R1_ANY_MESSAGE && m.len 
 fault(3, "small-limit-holds-at-once", lossless, [[
   return l->max_message > DOP_R1_ANY_MESSAGE ? l->max_message : DOP_R1_ANY_MESSAGE;]], [[
   return l->max_message;]])
-fault(3, "small-limit-of-the-socket", link, [[
+fault(3, "small-limit-of-the-socket", input, [[
     if (!early && most < DOP_R1_ANY_MESSAGE) most = DOP_R1_ANY_MESSAGE;]], "")
-fault(3, "escape-has-no-room", link, [[    most = most + DOP_R1_ESCAPE;]],
+fault(3, "escape-has-no-room", input, [[    most = most + DOP_R1_ESCAPE;]],
   [[    most = most + 0;]])
 fault(3, "limit-forgotten-at-once", lossless, [[
       m->len <= most_taken(&n->transport->limits) && !looks]], [[
@@ -309,14 +309,15 @@ fault(9, "all-undelivered", node, [[    ev->settled = n->account->settled;]], [[
 
 -- 10. Liveness and pausing.
 fault(10, "ping-waits-too-long", link, [[    arm(l, lim->ping_timeout);]], [[    arm(l, lim->ping_interval);]])
-fault(10, "bytes-are-no-life", link, [[  l->heard_at = engine(l)->now;
+fault(10, "bytes-are-no-life", input, [[  l->heard_at = dop_link_engine(l)->now;
   l->pinged = 0;
   if (l->in.len == 0)]], [[  if (l->in.len == 0)]])
 fault(10, "never-given-up", link, [[  } else if (l->pinged) {
     dop_link_lost]], [[  } else if (0) {
     dop_link_lost]])
-fault(10, "acks-unheard-while-paused", link, [[  while (l->input && !dop_socket_stopped(s) && !engine(l)->first) {]],
-  [[  while (l->input && !s->paused && !engine(l)->first) {]])
+fault(10, "acks-unheard-while-paused", input, [[
+  while (l->input && !dop_socket_stopped(s) && !dop_link_engine(l)->first) {]], [[
+  while (l->input && !s->paused && !dop_link_engine(l)->first) {]])
 fault(10, "parked-one-too-many", lossless, [[q->count >= a->peer.max_messages ||]],
   [[q->count > a->peer.max_messages ||]])
 fault(10, "parked-bytes-unbounded", lossless, [[ || bytes > a->peer.max_bytes))]], [[))]])
