@@ -31,6 +31,8 @@ build = {
         "csrc/base/siphash.c",
         "csrc/base/timers.c",
         "csrc/bind/anchor.c",
+        "csrc/bind/arguments.c",
+        "csrc/bind/call.c",
         "csrc/bind/check.c",
         "csrc/bind/compression.c",
         "csrc/bind/core.c",

@@ -7,84 +7,6 @@
 
 #include "bind/deliver.h"
 
-/* --- protected calls --- */
-
-/* Message handler: a traceback, and for a yield the way out. */
-static int explain(lua_State *L) {
-  const char *message = lua_tostring(L, 1);
-  if (!message) message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-  if (strstr(message, "attempt to yield"))
-    message =
-        lua_pushfstring(L, "%s (a handler may not yield; start a coroutine with dop.go)", message);
-  luaL_traceback(L, L, message, 1);
-  return 1;
-}
-
-struct complaint {
-  struct dop_host *h;
-  const char *what, *message;
-  int taken;
-};
-
-static int tell_watcher(lua_State *L) {
-  struct complaint *c = lua_touserdata(L, 1);
-  dop_push_watcher(L, c->h);
-  lua_pushliteral(L, "complaint");
-  lua_pushfstring(L, "error in %s: %s", c->what, c->message);
-  lua_call(L, 2, 1);
-  c->taken = lua_toboolean(L, -1);
-  return 0;
-}
-
-/* The error message on top goes to whoever watches the host, and to stderr unless that one says
- * that this is done with. */
-static void complain(struct dop_host *h, lua_State *L, const char *what) {
-  const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-  struct complaint c = {h, what, message ? message : "(no message)", 0};
-  if (h->watched && lua_checkstack(L, 4) && dop_cpcall(L, tell_watcher, &c)) lua_pop(L, 1);
-  if (!c.taken) fprintf(stderr, "dop: error in %s: %s\n", what, c.message);
-}
-
-struct call {
-  lua_CFunction fn;
-  void *ud;
-};
-
-static int call_explained(lua_State *L) {
-  struct call *c = lua_touserdata(L, 1);
-  lua_pushcfunction(L, explain);
-  lua_pushcfunction(L, c->fn);
-  lua_pushlightuserdata(L, c->ud);
-  if (lua_pcall(L, 1, 0, -3)) lua_error(L); /* with its traceback */
-  return 0;
-}
-
-int dop_host_call(struct dop_host *h, lua_CFunction fn, void *ud, const char *what) {
-  struct call c = {fn, ud};
-  lua_State *L = h->L;
-  if (!L || !lua_checkstack(L, 4)) return -1;
-  int failed = dop_cpcall(L, call_explained, &c);
-  if (failed) {
-    complain(h, L, what);
-    lua_pop(L, 1);
-  }
-  if (h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
-  return failed ? -1 : 0;
-}
-
-void dop_host_call_top(struct dop_host *h, lua_State *L, const char *what) {
-  lua_State *before = dop_host_enter(h, L);
-  lua_pushcfunction(L, explain);
-  lua_insert(L, -2);
-  if (lua_pcall(L, 0, 0, -2)) {
-    complain(h, L, what);
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-  if (h->gc_always) lua_gc(L, LUA_GCCOLLECT, 0);
-  dop_host_leave(h, before);
-}
-
 /* --- emitting --- */
 
 static const char *const event_names[DOP_EVENTS] = {
@@ -118,7 +40,7 @@ void dop_contain(lua_State *L, struct dop_delivery *d, struct dop_transport *t, 
     }
   }
   snprintf(what, sizeof what, "a '%s' handler", event_names[event]);
-  complain(d->h, L, what);
+  dop_complain(d->h, L, what);
   lua_pop(L, 1);
 }
 
@@ -194,74 +116,6 @@ static int emit(lua_State *L, struct dop_delivery *d, struct dop_transport *t, i
 
 /* --- events --- */
 
-/* Takes nothing out: without memory it is all told another time. */
-static void push_unsettled(lua_State *L, struct dop_event *ev) {
-  struct dop_queue *q = &ev->unsettled;
-  struct dop_message m;
-  uint32_t i = 0;
-  lua_createtable(L, (int)q->count, 0);
-  dop_queue_rewind(q);
-  while (dop_queue_advance(q, &m)) {
-    lua_createtable(L, 0, 3);
-    lua_pushlstring(L, m.data, m.len);
-    lua_setfield(L, -2, "message");
-    lua_pushstring(L, m.kind == DOP_TEXT ? "text" : "binary");
-    lua_setfield(L, -2, "kind");
-    lua_pushstring(L, i >= ev->written ? "unsent" : ev->settled ? "undelivered" : "unknown");
-    lua_setfield(L, -2, "fate");
-    lua_rawseti(L, -2, (int)++i);
-  }
-}
-
-static void push_optional(lua_State *L, unsigned number) {
-  if (number)
-    lua_pushinteger(L, (lua_Integer)number);
-  else
-    lua_pushnil(L);
-}
-
-/* Pushes what goes behind the node in a handler's arguments; returns how many values. */
-static int push_arguments(lua_State *L, struct dop_event *ev) {
-  switch (ev->type) {
-  case DOP_EVENT_CLOSE:
-    push_optional(L, ev->code);
-    lua_pushstring(L, ev->why);
-    return 2;
-  case DOP_EVENT_ERROR:
-  case DOP_EVENT_RECONNECTING:
-    lua_pushstring(L, ev->why);
-    return 1;
-  case DOP_EVENT_RECONNECT:
-    lua_createtable(L, 0, 2);
-    lua_pushnumber(L, (lua_Number)ev->elapsed / 1000);
-    lua_setfield(L, -2, "away");
-    lua_pushinteger(L, (lua_Integer)ev->written);
-    lua_setfield(L, -2, "replayed");
-    return 1;
-  case DOP_EVENT_DISCONNECT:
-    lua_pushstring(L, ev->why);
-    push_unsettled(L, ev);
-    return 2;
-  case DOP_EVENT_STATUS:
-    lua_pushstring(L, dop_status_name(ev->now));
-    lua_pushstring(L, dop_status_name(ev->before));
-    if (ev->why[0])
-      lua_pushstring(L, ev->why);
-    else
-      lua_pushnil(L);
-    return 3;
-  case DOP_EVENT_DOWN:
-    lua_pushstring(L, ev->why);
-    lua_pushstring(L, ev->code_name[0] ? ev->code_name : NULL);
-    lua_pushnumber(L, (lua_Number)ev->elapsed / 1000);
-    push_optional(L, ev->code);
-    push_optional(L, ev->retry_after);
-    return 5;
-  default:
-    return 0;
-  }
-}
-
 /* The request of a socket that the node has no more is kept no more: a half-confirmed session may
  * be CONNECTED on another socket than it began on. */
 static void renew_request(lua_State *L, int node, struct dop_event *ev) {
@@ -278,34 +132,6 @@ static void renew_request(lua_State *L, int node, struct dop_event *ev) {
   lua_pop(L, 2);
 }
 
-static int push_address(lua_State *L, struct dop_event *ev) {
-  struct dop_link *l = ev->socket ? dop_link_of(ev->socket) : NULL;
-  lua_pushstring(L, l ? l->address : "local");
-  return 1;
-}
-
-/* What nobody but a watcher is told, behind the arguments of a handler. Returns how many values. */
-static int push_more(lua_State *L, struct dop_event *ev) {
-  switch (ev->type) {
-  case DOP_EVENT_CLOSE:
-    lua_pushstring(L, ev->code_name[0] ? ev->code_name : NULL);
-    return 1;
-  case DOP_EVENT_ACCEPT:
-    push_address(L, ev);
-    lua_pushinteger(L, ev->socket->number);
-    return 2;
-  case DOP_EVENT_REFUSE:
-    push_address(L, ev);
-    lua_pushinteger(L, (lua_Integer)ev->code);
-    lua_pushstring(L, ev->why[0] ? ev->why : NULL);
-    lua_pushstring(L, ev->code_name);
-    lua_pushinteger(L, (lua_Integer)ev->written);
-    return 5;
-  default:
-    return 0;
-  }
-}
-
 /* Tells who watches the host: the event's name, its node or transport, and its arguments, which are
  * on top and stay there. */
 static void watch(lua_State *L, struct dop_delivery *d, int event, int subject, int nargs) {
@@ -316,7 +142,7 @@ static void watch(lua_State *L, struct dop_delivery *d, int event, int subject, 
   lua_pushvalue(L, subject);
   for (int a = 0; a < nargs; a++) lua_pushvalue(L, args + a);
   if (lua_pcall(L, nargs + 2, 0, d->explain)) {
-    complain(d->h, L, "the watcher");
+    dop_complain(d->h, L, "the watcher");
     lua_pop(L, 1);
   }
 }
@@ -331,9 +157,9 @@ static void deliver_event(lua_State *L, struct dop_delivery *d, struct dop_event
     dop_push_transport(L, ev->transport);
   int subject = lua_gettop(L);
   if (box && box->has_values) renew_request(L, subject, ev);
-  int nargs = push_arguments(L, ev);
+  int nargs = dop_push_arguments(L, ev);
   if (d->h->watched && !is_killed(ev->transport)) {
-    int more = push_more(L, ev);
+    int more = dop_push_more(L, ev);
     watch(L, d, ev->type, subject, nargs + more);
     lua_pop(L, more);
   }
@@ -349,7 +175,7 @@ static void deliver_event(lua_State *L, struct dop_delivery *d, struct dop_event
 static int deliver_one(lua_State *L) {
   struct dop_delivery *own = lua_touserdata(L, 1);
   struct dop_event *ev = lua_touserdata(L, 2);
-  lua_pushcfunction(L, explain);
+  lua_pushcfunction(L, dop_explain);
   own->explain = 3;
   deliver_event(L, own, ev);
   return 0;
@@ -388,7 +214,7 @@ static void deliver_events(lua_State *L, struct dop_delivery *d) {
     lua_pushlightuserdata(L, ev);
     if (lua_pcall(L, 2, 0, d->explain)) {
       d->h->telling = before;
-      complain(d->h, L, "a delivery");
+      dop_complain(d->h, L, "a delivery");
       lua_pop(L, 1);
       if (!own.told) again = not_told(d->h, ev);
     }
@@ -435,7 +261,7 @@ static void deliver_messages(lua_State *L, struct dop_delivery *d) {
 static int deliver(lua_State *L) {
   struct dop_delivery *d = lua_touserdata(L, 1);
   luaL_checkstack(L, 40, "too many calls inside each other");
-  lua_pushcfunction(L, explain);
+  lua_pushcfunction(L, dop_explain);
   d->explain = lua_gettop(L);
   do {
     deliver_events(L, d);
@@ -458,7 +284,7 @@ static unsigned deliver_up_to(struct dop_host *h, struct dop_socket *s, unsigned
     failed = dop_cpcall(L, deliver, &d);
     h->telling = before;
     if (failed) {
-      complain(h, L, "a delivery");
+      dop_complain(h, L, "a delivery");
       lua_pop(L, 1);
     }
   }
