@@ -125,7 +125,7 @@ failmalloc-one:
 .PHONY: failmalloc-sees
 failmalloc-sees: need-build ## faults that failmalloc must see, one after the other; FAULT=n: one alone
 	@$(MAKE) --no-print-directory -s build/lua5.4/failmalloc LUA=lua5.4
-	@SOURCES="$(CORE_C) $(UV_C)" lua5.4 spec/failmalloc/faults.lua $(FAULT)
+	@SOURCES="$(CORE_C) $(UV_C)" lua5.4 spec/failmalloc/sees.lua $(FAULT)
 
 $(FAIL): spec/failmalloc/main.c $(call objects,$(CORE_C) $(UV_C))
 	@mkdir -p $(@D)
@@ -137,7 +137,7 @@ proof: ## everything that takes long, as a report: 10^7 schedules, mutants, long
 
 .PHONY: mutants
 mutants: need-build+test ## small faults in the machine, each seen by a schedule or a spec; FAULT=n: one alone
-	@CORE_C="$(sort $(CORE_C))" SIM_C="$(sort $(SIM_C))" lua5.4 spec/mutants/run.lua $(FAULT)
+	@CORE_C="$(sort $(CORE_C))" UV_C="$(UV_C)" SIM_C="$(sort $(SIM_C))" lua5.4 spec/mutants/run.lua $(FAULT)
 
 # The sanitizers' runtime must come first in the process, and the modules must stay loaded until it
 # has named the leaks. A build that cannot see faults would pass everything: it must see two first.
@@ -174,7 +174,7 @@ fuzz: need-build+fuzz ## inputs made up by libFuzzer: TARGET=name (all), FUZZ_TI
 fuzz-sees: need-build+fuzz ## faults that the fuzz targets must find, SECONDS (60) for each; FAULT=n: one alone
 	@$(MAKE) --no-print-directory -s fuzz-programs $(FUZZ_BUILD)
 	@FUZZ_C="$(FUZZ_C)" CC=clang CFLAGS="$(FUZZ_CFLAGS)" LDFLAGS="-fsanitize=fuzzer" BUILD=build/$(THE_LUA)-fuzz \
-	  lua5.4 spec/fuzz/faults.lua $(or $(FAULT),all)
+	  lua5.4 spec/fuzz/sees.lua $(or $(FAULT),all)
 
 # The same targets without clang, on the inputs that are kept.
 .PHONY: replay
@@ -208,10 +208,11 @@ valgrind: need-build+test+valgrind ## specs of the core under valgrind's memchec
 	@.ci/valgrind lua5.4 build/lua5.4-valgrind $(VALGRIND_SPECS)
 
 .PHONY: lint
-lint: need-build+lint ## luacheck, clang-format, warnings of gcc and clang, direction of includes
+lint: need-build+lint ## luacheck, clang-format, warnings of gcc and clang, direction of includes, texts of planted faults
 	@luacheck -q lua spec examples bench
 	@clang-format --dry-run -Werror csrc/*/*.[ch] bench/*.[ch] bench/*/*.[ch] spec/support/*.c spec/failmalloc/*.c
 	@.ci/includes
+	@lua5.4 -e "require 'spec.support.planted'.check()"
 	@for cc in gcc clang; do for lua in lua5.4 luajit-2.1; do for file in csrc/*/*.c spec/failmalloc/*.c; do \
 	  $$cc -std=gnu11 $(WARN) -O1 -Icsrc -I/usr/include/$$lua -fsyntax-only $$file || exit 1; \
 	done; done; done

@@ -4,21 +4,16 @@
 -- abuse, 12 principal), "wire" for its grammar and limits, "plain" for plain DOP, "upgrade" for what comes
 -- before a session.
 --
--- `from` stands in `file` once and becomes `to`. `schedule` is the named schedule that must see it; `survives`
--- why nothing does; `specs` those that must see what no machine would. See run.lua.
+-- `schedule` is the named schedule that must see it; `survives` why nothing does; `specs` those that must see
+-- what no machine would. Run by run.lua.
 
-local list = {}
+local list, fault = require "spec.support.planted".list "point"
 
-local function fault(point, name, file, from, to, more)
-  more = more or {}
-  list[#list + 1] = { point = point, name = name, file = "csrc/" .. file, from = from, to = to,
-    schedule = more.schedule, survives = more.survives, specs = more.specs }
-end
-
-local lossless, resume, node = "session/lossless.c", "session/resume.c", "session/node.c"
-local dialogue, claim, tombs, r1 = "session/dialogue.c", "session/claim.c", "session/tombs.c", "session/r1.c"
-local http, upgrade, tunnel = "ws/http.c", "ws/upgrade.c", "link/tunnel.c"
-local link, input, principal = "link/link.c", "link/input.c", "session/principal.c"
+local lossless, resume, node = "csrc/session/lossless.c", "csrc/session/resume.c", "csrc/session/node.c"
+local dialogue, claim, principal = "csrc/session/dialogue.c", "csrc/session/claim.c", "csrc/session/principal.c"
+local tombs, r1 = "csrc/session/tombs.c", "csrc/session/r1.c"
+local http, upgrade, tunnel = "csrc/ws/http.c", "csrc/ws/upgrade.c", "csrc/link/tunnel.c"
+local link, input = "csrc/link/link.c", "csrc/link/input.c"
 
 -- The counterexamples of the model check.
 fault(9, "ack-answers-end", lossless, [[    hear_ack(n, r.h);
@@ -417,7 +412,8 @@ fault("plain", "echo-accepted", dialogue,
   [[  if (0) {]])
 fault("plain", "probe-forgotten-at-once", claim, [[  if (e->now >= p->begun + PROBE_SPACING ||]],
   [[  if (1 || e->now >= p->begun + PROBE_SPACING ||]])
-fault("plain", "merge-unordered", "session/token.c", [[  if (memcmp(a->text, b->text, len) > 0) {]], [[  if (0) {]])
+fault("plain", "merge-unordered", "csrc/session/token.c", [[  if (memcmp(a->text, b->text, len) > 0) {]],
+  [[  if (0) {]])
 fault("plain", "token-sendable", node,
   [[  if (m->kind == DOP_TEXT && dop_token_is(n->token, m->data, m->len)) return DOP_SEND_RESERVED;
 ]], "")

@@ -10,34 +10,21 @@
 -- what it sees alone; that takes longer. A process that hangs or dies has seen it. Everything is built below
 -- build/mutants; the objects without a fault are built once.
 
+local planted = require "spec.support.planted"
+
 local ROOT = "build/mutants"
 local OBJECTS = "build/lua5.4-mutants"
 local FLAGS = "-O1"
 local CC = (os.getenv("CC") or "cc") .. " -std=gnu11 -fPIC -fvisibility=hidden -Icsrc -I/usr/include/lua5.4 " .. FLAGS
+local MODULES = {
+  ["core.so"] = { sources = "CORE_C", libraries = "-lz -lm" },
+  ["uv.so"] = { sources = "UV_C", libraries = "-luv -lssl -lcrypto -lm" },
+}
 local SPECS = { "spec/session", "spec/lua/lossless_spec.lua" }
 
-local list = dofile("spec/mutants/list.lua")
+local run, list = planted.run, planted.load "spec/mutants/list.lua"
 
-local function fail(text, ...)
-  io.stderr:write("mutants: ", text:format(...), "\n")
-  os.exit(2)
-end
-
-local function read(path)
-  local f = io.open(path, "rb") or fail("%s cannot be read", path)
-  local text = f:read("a")
-  f:close()
-  return text
-end
-
-local function write(path, text)
-  local f = assert(io.open(path, "wb"))
-  assert(f:write(text))
-  f:close()
-end
-
--- Whether a shell command ended with 0.
-local function run(command, ...) return (os.execute(command:format(...))) end
+local function fail(text, ...) error(text:format(...), 0) end
 
 local function lines_of(command)
   local p, all = assert(io.popen(command)), {}
@@ -46,39 +33,27 @@ local function lines_of(command)
   return all
 end
 
--- The file with its fault. The text that it replaces must stand there once: a list that no longer fits
--- its source proves nothing.
-local function with_fault(m)
-  local source = read(m.file)
-  local from, to = source:find(m.from, 1, true)
-  if not from then fail("%s: its text is not in %s", m.name, m.file) end
-  if source:find(m.from, from + 1, true) then fail("%s: its text is in %s more than once", m.name, m.file) end
-  return source:sub(1, from - 1) .. m.to .. source:sub(to + 1)
-end
-
-local function check_list()
-  local names = {}
-  for _, m in ipairs(list) do
-    if names[m.name] then fail("%s is in the list twice", m.name) end
-    names[m.name] = true
-    if not m.file:find "%.c$" then fail("%s is no source that could be compiled alone: %s", m.name, m.file) end
-    with_fault(m)
+-- The modules below dir/dop: linked anew where the fault's file is one of theirs, a copy otherwise.
+local function modules(dir, m)
+  local planted_in
+  run("mkdir -p %s/dop", dir)
+  for name, made_of in pairs(MODULES) do
+    local objects, faulty = planted.objects(OBJECTS, made_of.sources, m, dir)
+    local there = dir .. "/dop/" .. name
+    local made
+    if faulty then
+      planted_in = name
+      made = run("%s -shared -o %s %s %s", CC, there, objects, made_of.libraries)
+    else
+      made = run("cp %s/dop/%s %s", OBJECTS, name, there)
+    end
+    if not made then fail("%s: no %s", m and m.name or "without a fault", name) end
   end
-end
-
--- The objects of these sources, with the faulty one in the place of its original.
-local function objects(dir, m, sources)
-  local all = {}
-  for path in (os.getenv(sources) or fail("make mutants says what is to be built")):gmatch("%S+") do
-    all[#all + 1] = m and path == m.file and dir .. "/fault.o" or OBJECTS .. path:sub(5, -2) .. "o"
-  end
-  return table.concat(all, " ")
+  if m and not planted_in then fail("%s: no module is built of %s", m.name, m.file) end
 end
 
 local function specs_see(dir, m, where)
-  run("mkdir -p %s/dop && cp %s/dop/uv.so %s/dop/", dir, OBJECTS, dir)
-  local linked = run("%s -shared -o %s/dop/core.so %s -lz -lm", CC, dir, objects(dir, m, "CORE_C"))
-  if not linked then fail("%s: no core", m and m.name or "without a fault") end
+  modules(dir, m)
   for _, file in ipairs(lines_of("find " .. (where or table.concat(SPECS, " ")) .. " -name '*_spec.lua' | sort")) do
     local paths = ("LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='%s/?.so;;' LUA=lua5.4"):format(dir)
     if not run("%s timeout -k 2 100 busted --lua=lua5.4 %s >%s/specs 2>&1 </dev/null", paths, file, dir) then
@@ -111,7 +86,7 @@ local function try(m, dir)
   end
   if not run("timeout -k 2 30 %s --named >%s/named 2>&1", sim, dir) then
     local which = {}
-    for name in read(dir .. "/named"):gmatch("FAILED  (%S+)") do which[#which + 1] = name end
+    for name in planted.read(dir .. "/named"):gmatch("FAILED  (%S+)") do which[#which + 1] = name end
     if #which > 3 then which = { which[1], which[2], which[3], "..." } end
     return "named", #which > 0 and table.concat(which, " ") or "it died"
   end
@@ -126,15 +101,16 @@ local function one(i)
   local m = list[i] or fail("there is no number %d", i)
   local dir = ("%s/%d"):format(ROOT, i)
   run("rm -rf %s && mkdir -p %s", dir, dir)
-  write(dir .. "/fault.c", with_fault(m))
-  if not run("%s -c -o %s/fault.o %s/fault.c", CC, dir, dir) then fail("%s does not compile", m.name) end
-  if not m.specs and not run("%s -o %s/sim %s -lz", CC, dir, objects(dir, m, "SIM_C")) then
-    fail("%s does not link", m.name)
+  planted.compile(m, dir, CC)
+  if not m.specs then
+    local objects, faulty = planted.objects(OBJECTS, "SIM_C", m, dir)
+    if not faulty then fail("%s: the simulator is not built of %s; the specs must be named", m.name, m.file) end
+    if not run("%s -o %s/sim %s -lz", CC, dir, objects) then fail("%s does not link", m.name) end
   end
   local who, which = try(m, dir)
   print(("%-8s %-9s %-34s %s"):format(who, m.point, m.name, which))
   run("rm -rf %s", dir)
-  write(("%s/%d.result"):format(ROOT, i), who)
+  planted.write(("%s/%d.result"):format(ROOT, i), who)
 end
 
 local function build()
@@ -169,7 +145,7 @@ local function summary()
       points[m.point], order[#order + 1] = p, m.point
     end
     if not m.specs then machine = machine + 1 end
-    local who = read(("%s/%d.result"):format(ROOT, i))
+    local who = planted.read(("%s/%d.result"):format(ROOT, i))
     for _, t in ipairs { p, all } do
       t.n = t.n + 1
       t[who] = (t[who] or 0) + 1
@@ -200,7 +176,6 @@ if arg[1] then
   if not arg[2] then build() end
   one(tonumber(arg[1]))
 else
-  check_list()
   run("rm -f %s/*.result", ROOT)
   build()
   check_machine()

@@ -1,0 +1,51 @@
+--- Shows that failmalloc sees the faults of faults.lua: sees.lua, or a NUMBER alone.
+--
+-- Run by make failmalloc-sees. The fault's scene, with that source of memory failing in that way, must not end well.
+-- Without a fault it must. Built from the objects of build/lua5.4.
+
+local planted = require "spec.support.planted"
+
+local ROOT, BUILD = "build/failmalloc-faults", "build/lua5.4"
+local CC = (os.getenv "CC" or "cc") .. " -std=gnu11 -O1 -g -Icsrc -I/usr/include/lua5.4"
+
+local run, faults = planted.run, planted.load "spec/failmalloc/faults.lua"
+
+local function ends_well(program, lua, way)
+  local scene, source, mode = way:match "^(%S+) (%S+) (%S+)$"
+  return run("LUA_PATH='%s/?.lua;%s/?/init.lua;./?.lua;;' timeout -k 5 120 %s spec/failmalloc/run.lua %s %s %s 1 "
+    .. ">%s/log 2>&1 </dev/null", lua, lua, program, scene, source, mode, ROOT)
+end
+
+-- The program with one object in the place of another.
+local function link(fault, program)
+  local objects, exchanged = planted.objects(BUILD, "SOURCES", fault, ROOT)
+  assert(exchanged, fault.name .. ": the program is not built of " .. fault.file)
+  assert(run("%s -c -o %s/failmalloc-main.o spec/failmalloc/main.c", CC, BUILD))
+  assert(run("%s -o %s %s/failmalloc-main.o %s -llua5.4 -luv -lssl -lcrypto -lz -lm", CC, program, BUILD, objects))
+end
+
+local function sees(fault)
+  local program, lua = BUILD .. "/failmalloc", "lua"
+  assert(ends_well(program, lua, fault.way), fault.name .. ": without the fault " .. fault.way .. " fails")
+  if fault.file:find "%.lua$" then
+    lua = ROOT .. "/lua"
+    assert(run("rm -rf %s && cp -r lua %s", lua, lua))
+    planted.write(ROOT .. "/" .. fault.file, planted.text(fault))
+  else
+    program = ROOT .. "/failmalloc"
+    planted.compile(fault, ROOT, CC .. " -fPIC -w")
+    link(fault, program)
+  end
+  return not ends_well(program, lua, fault.way)
+end
+
+run("mkdir -p %s", ROOT)
+local missed, only = 0, tonumber(arg[1])
+for i, fault in ipairs(faults) do
+  if not only or only == i then
+    local seen = sees(fault)
+    if not seen then missed = missed + 1 end
+    print(("%s  %-20s %s"):format(seen and "seen  " or "MISSED", fault.way, fault.name))
+  end
+end
+os.exit(missed == 0)
