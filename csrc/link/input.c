@@ -225,7 +225,8 @@ int dop_link_next(struct dop_socket *s, struct dop_message *m) {
 }
 
 void dop_link_eof(struct dop_link *l) {
-  if (l->shares && l->socket.ready && l->in.len) { /* what came before the end is heard before it */
+  /* What came before the end is heard before it, be it after a pause. */
+  if (l->shares && l->in.len && (l->socket.ready || dop_socket_stopped(&l->socket))) {
     l->ended = 1;
     return;
   }

@@ -48,7 +48,7 @@ static void on_sent(uv_write_t *req, int status) {
   account(s);
   loop->api->set_time(loop->host, uv_now(&loop->uv));
   if (status < 0)
-    loop->api->lost(s->link, uv_err_name(status), uv_strerror(status));
+    dop_secure_lost(s, status);
   else if (!s->writing)
     loop->api->wrote(s->link);
   dop_loop_flush(loop);
@@ -163,12 +163,12 @@ void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
   shared->in_len = n;
   do {
     size_t plain;
-    step = dop_tls_read(s->tls, &plain);
+    step = dop_tls_read(s->tls, uv_now(&s->loop->uv), &plain);
     /* Otherwise it waits for what handlers are about to send: one write for both. */
     int err = step == DOP_TLS_MORE ? push(s) : 0;
     if (plain && !err) api->feed(s->loop->host, s->link, shared->plain, plain);
     if (err) {
-      api->lost(s->link, uv_err_name(err), uv_strerror(err));
+      dop_secure_lost(s, err);
       step = DOP_TLS_DONE;
     }
   } while (step == DOP_TLS_MORE && !s->link->dead);
@@ -185,12 +185,21 @@ void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
   shared->out_len = 0; /* of a stream that is closing already */
 }
 
+/* A handshake that the client broke off is a failed one: many say so what they think of a
+ * certificate. Who says nothing at all only looked whether somebody is there. */
+static void broken_off(struct dop_stream *s, const char *code, const char *why) {
+  if (s->tls->context->server && s->tls->begun && !s->tls->ready && !s->tls->over)
+    s->loop->api->refuse_tls(s->link, code, why, NULL);
+}
+
+void dop_secure_lost(struct dop_stream *s, int err) {
+  broken_off(s, uv_err_name(err), "the connection was lost during the TLS handshake");
+  s->loop->api->lost(s->link, uv_err_name(err), uv_strerror(err));
+}
+
 void dop_secure_eof(struct dop_stream *s) {
   const struct dop_driver_api *api = s->loop->api;
-  /* Who says nothing at all only looked whether somebody is there. */
-  if (s->tls->context->server && s->tls->begun && !s->tls->ready && !s->tls->over)
-    api->refuse_tls(s->link, "EOF", "the client ended the connection during the TLS handshake",
-                    NULL);
+  broken_off(s, "EOF", "the client ended the connection during the TLS handshake");
   if (s->tls->ready || s->tls->over || s->tls->context->server)
     api->eof(s->link);
   else

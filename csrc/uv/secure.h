@@ -23,8 +23,9 @@ int dop_secure_waits(const struct dop_stream *s);
 /* n bytes came: decrypts them and feeds the link. May run handlers. */
 void dop_secure_feed(struct dop_stream *s, char *data, size_t n);
 
-/* The peer's end came. */
+/* The peer's end came, or a libuv error in its place. */
 void dop_secure_eof(struct dop_stream *s);
+void dop_secure_lost(struct dop_stream *s, int err);
 
 /* Encrypts and writes what the link has. 0 or a libuv error. */
 int dop_secure_write(struct dop_stream *s);

@@ -22,8 +22,16 @@ static struct dop_stream *stream_of(uv_stream_t *handle) {
   return DOP_CONTAINER(handle, struct dop_stream, uv.stream);
 }
 
+/* What goes to a proxy is not encrypted: that begins behind the tunnel. */
+static int encrypted(const struct dop_stream *s) {
+  return s->tls && s->link->state != DOP_LINK_TUNNELLING;
+}
+
 static void lost(struct dop_stream *s, int err) {
-  s->loop->api->lost(s->link, uv_err_name(err), uv_strerror(err));
+  if (encrypted(s))
+    dop_secure_lost(s, err);
+  else
+    s->loop->api->lost(s->link, uv_err_name(err), uv_strerror(err));
 }
 
 /* --- reading --- */
@@ -37,11 +45,6 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   int waits = s->loop->fed == s || s->link->socket.ready || dop_secure_waits(s);
   (void)suggested;
   *buf = uv_buf_init(s->loop->buffer, waits ? 0 : s->loop->share);
-}
-
-/* What goes to a proxy is not encrypted: that begins behind the tunnel. */
-static int encrypted(const struct dop_stream *s) {
-  return s->tls && s->link->state != DOP_LINK_TUNNELLING;
 }
 
 /* The bytes of a proxy; TLS begins as soon as it has made the tunnel. */

@@ -15,6 +15,8 @@
 #define CAUTIOUS 65536 /* for so many bytes ... */
 #define IDLE_MS  1000  /* ... after so long without a write */
 
+#define TALK_MAX 64 /* messages of TLS about itself in a second; a handshake has a dozen */
+
 /* --- the BIO --- */
 
 static int bio_read(BIO *bio, char *to, int size) {
@@ -178,6 +180,19 @@ enum dop_tls_step dop_tls_begin(struct dop_tls *t) {
   return result == 1 ? DOP_TLS_DONE : judge(t, result);
 }
 
+void dop_tls_count(struct dop_tls *t) {
+  if (t->talk <= TALK_MAX) t->talk++;
+  /* OpenSSL looks at nothing more, not at what it has read already either. */
+  if (t->talk > TALK_MAX) SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+}
+
+static enum dop_tls_step too_talkative(struct dop_tls *t) {
+  t->shared->code = "TLS";
+  snprintf(t->shared->why, DOP_TLS_WHY,
+           "the peer sends too many messages of TLS without data: key updates, renegotiations");
+  return give_up(t);
+}
+
 /* Whether the first bytes can be TLS: a peer that speaks something else is better told so than that
  * a version is wrong. */
 static enum dop_tls_step look(struct dop_tls *t) {
@@ -190,7 +205,7 @@ static enum dop_tls_step look(struct dop_tls *t) {
   return t->context->server && first >= 'A' && first <= 'Z' ? DOP_TLS_HTTP : DOP_TLS_FAILED;
 }
 
-enum dop_tls_step dop_tls_read(struct dop_tls *t, size_t *n) {
+enum dop_tls_step dop_tls_read(struct dop_tls *t, uint64_t now, size_t *n) {
   struct dop_tls_shared *shared = t->shared;
   enum dop_tls_step step = DOP_TLS_DONE;
   *n = 0;
@@ -202,9 +217,12 @@ enum dop_tls_step dop_tls_read(struct dop_tls *t, size_t *n) {
   if (!t->begun && shared->in_len) step = look(t);
   if (step != DOP_TLS_DONE) return step;
   if (!t->ssl && make_ssl(t)) return no_memory(t);
+  if (t->second != (uint32_t)(now >> 10)) t->talk = 0; /* seconds of 1024 ms do to count by */
+  t->second = (uint32_t)(now >> 10);
   while (*n < DOP_TLS_PLAIN) {
     size_t got;
     int result = SSL_read_ex(t->ssl, shared->plain + *n, DOP_TLS_PLAIN - *n, &got);
+    if (t->talk > TALK_MAX) return too_talkative(t);
     if (result == 1) {
       *n += got;
       /* The call that would only say so is saved. */

@@ -38,6 +38,7 @@ struct dop_tls {
   uint32_t queued;        /* bytes that the stream waits for the system to take */
   uint32_t wrote_at;      /* ms */
   uint32_t cautious;      /* bytes that still go in small records; 0: they may be large */
+  uint32_t second;        /* of what is counted in `talk` */
   unsigned requests : 16; /* in so many requests */
   unsigned ready : 1;     /* the handshake is done */
   unsigned asked : 1;     /* a client: the server asked for a certificate */
@@ -45,6 +46,7 @@ struct dop_tls {
   unsigned failed : 1;
   unsigned judged : 1; /* the peer's certificate is bad, and the reason told */
   unsigned begun : 1;  /* something came */
+  unsigned talk : 8;   /* messages of TLS about itself in this second, see dop_tls_count() */
 };
 
 enum dop_tls_step {
@@ -67,8 +69,8 @@ void dop_tls_free(struct dop_tls *t); /* NULL is allowed */
 /* A client speaks first. */
 enum dop_tls_step dop_tls_begin(struct dop_tls *t);
 
-/* Looks at shared->in, and fills shared->plain with *n bytes. */
-enum dop_tls_step dop_tls_read(struct dop_tls *t, size_t *n);
+/* Looks at shared->in, and fills shared->plain with *n bytes; `now` is in ms. */
+enum dop_tls_step dop_tls_read(struct dop_tls *t, uint64_t now, size_t *n);
 
 /* Encrypts all of at most DOP_TLS_CHUNK bytes; on MORE and WAIT it is called again with the same
  * ones. A record is worth nothing before its last byte is there, so on a connection that may be a
@@ -79,6 +81,11 @@ enum dop_tls_step dop_tls_write(struct dop_tls *t, const char *data, size_t len,
 void dop_tls_end(struct dop_tls *t);
 
 struct dop_tls_context *dop_tls_context_of(const struct dop_tls *t);
+
+/* For the context: the peer made OpenSSL work without bringing data. Some of that is part of every
+ * session; a flood of it, key updates before all, would cost this end far more than the peer, and
+ * OpenSSL has no bound for it. What exceeds ours ends the session. */
+void dop_tls_count(struct dop_tls *t);
 
 /* What is known about the session, for the application. -1 before the handshake is done. */
 int dop_tls_facts(const struct dop_tls *t, struct dop_tls_facts *facts);

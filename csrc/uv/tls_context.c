@@ -286,6 +286,13 @@ static int keep_session(SSL *ssl, SSL_SESSION *session) {
   return 1;
 }
 
+/* What the peer says of TLS itself, and what it makes us say of it. */
+static void note_message(int written, int version, int type, const void *data, size_t len, SSL *ssl,
+                         void *arg) {
+  (void)version, (void)data, (void)len, (void)arg;
+  if (type == (written ? SSL3_RT_ALERT : SSL3_RT_HANDSHAKE)) dop_tls_count(SSL_get_app_data(ssl));
+}
+
 /* --- settings --- */
 
 static SSL_CTX *new_ctx(struct making *m, const struct dop_tls_settings *s) {
@@ -297,6 +304,7 @@ static SSL_CTX *new_ctx(struct making *m, const struct dop_tls_settings *s) {
   SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(ctx, 1); /* a record is taken at once, its head with it */
+  SSL_CTX_set_msg_callback(ctx, note_message);
   SSL_CTX_set_min_proto_version(ctx, s->tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION);
   SSL_CTX_set_max_proto_version(ctx, 0);
   return ctx;

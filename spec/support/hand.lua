@@ -70,18 +70,18 @@ end
 hand.REQUEST = wire.REQUEST .. "Sec-WebSocket-Protocol: dop\r\n\r\n"
 
 --- A client of the server, upgraded: its next frame is the server's half. `lines`, if any, come on top of
--- its request.
-function hand.client(server, lines)
-  local p = become(real.raw_client(server), true)
+-- its request; `dial` is real.raw_client, or something like it.
+function hand.client(server, lines, dial)
+  local p = become((dial or real.raw_client)(server), true)
   p:send((hand.REQUEST:gsub("\r\n\r\n$", "\r\n" .. (lines or "") .. "\r\n")))
   return p
 end
 
 --- A server that is none of ours. `peers` are its sockets, in the order in which they came; socket(n)
--- waits for the n-th and returns it.
-function hand.server()
+-- waits for the n-th and returns it. `listen` is real.raw_server, or something like it.
+function hand.server(listen)
   local peers = {}
-  local listening = real.raw_server(function(p) peers[#peers + 1] = become(p, false) end)
+  local listening = (listen or real.raw_server)(function(p) peers[#peers + 1] = become(p, false) end)
   return {
     url = listening.url,
     peers = peers,

@@ -102,8 +102,15 @@ function peer:close()
   self.socket:close()
 end
 
+--- Ends the connection as a process does that dies: what was not read or sent is lost.
+function peer:reset()
+  self.socket:setoption("linger", { on = true, timeout = 0 })
+  self:close()
+end
+
 local function new_peer(socket, on_bytes)
   socket:settimeout(0)
+  socket:setoption("tcp-nodelay", true) -- a byte that waits for the next one would make specs slow
   local p = setmetatable({ socket = socket, received = "", on_bytes = on_bytes }, peer)
   raw[#raw + 1] = p
   return p
