@@ -76,6 +76,7 @@ int dop_tls_new_userdata(lua_State *L, struct dop_loop *loop) {
   s.cert = text(L, 3, "cert");
   s.key = text(L, 3, "key");
   s.ca = text(L, 3, "ca");
+  s.crl = text(L, 3, "crl");
   s.ciphers = text(L, 3, "ciphers");
   s.name = text(L, 3, "name");
   s.tls13_only = is(L, 3, "min_version", "1.3");

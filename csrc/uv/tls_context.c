@@ -62,7 +62,7 @@ static const char *shown(const char *source) {
   return is_pem(source) ? "(PEM text)" : source;
 }
 
-/* The text in a new memory BIO; `what` is "the key". NULL with the sentence. */
+/* The text in a new memory BIO; `what` is "key". NULL with the sentence. */
 static BIO *read_source(struct making *m, const char *what, const char *source) {
   BIO *bio = BIO_new(BIO_s_mem());
   char block[4096];
@@ -91,7 +91,7 @@ static BIO *read_source(struct making *m, const char *what, const char *source) 
   OPENSSL_cleanse(block, sizeof block);
   if (!err) return bio;
   BIO_free(bio);
-  fail(m, "cannot read %s %s: %s", what, source, strerror(err));
+  fail(m, "cannot read the %s %s: %s", what, source, strerror(err));
   return NULL;
 }
 
@@ -103,7 +103,7 @@ static int no_passphrase(char *buf, int size, int writing, void *asked) {
 }
 
 static int use_certificates(struct making *m, SSL_CTX *ctx, const char *source) {
-  BIO *bio = read_source(m, "the certificate", source);
+  BIO *bio = read_source(m, "certificate", source);
   int asked = 0, err = -1;
   if (!bio) return -1;
   X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, &asked);
@@ -129,7 +129,7 @@ static int use_certificates(struct making *m, SSL_CTX *ctx, const char *source) 
 }
 
 static int use_key(struct making *m, SSL_CTX *ctx, const char *source, const char *cert) {
-  BIO *bio = read_source(m, "the key", source);
+  BIO *bio = read_source(m, "key", source);
   int asked = 0, err = 0;
   if (!bio) return -1;
   EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &asked);
@@ -151,32 +151,58 @@ static int use_identity(struct making *m, SSL_CTX *ctx, const char *cert, const 
 
 /* --- trust --- */
 
-/* The authorities in `source`; a server tells their names to its clients. */
-static int trust_certificates(struct making *m, SSL_CTX *ctx, const char *source, int tell) {
-  BIO *bio = read_source(m, "the authorities", source);
-  int asked = 0, count = 0, err = 0;
-  X509 *cert;
+/* These take the next of its kind out of `bio`: 1, 0 when there is none, -1 when it cannot be used.
+ */
+static int add_authority(SSL_CTX *ctx, BIO *bio, int tell) {
+  int asked = 0;
+  X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, &asked);
+  if (!cert) return 0;
+  int ok = X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert) == 1 &&
+           (!tell || SSL_CTX_add_client_CA(ctx, cert) == 1);
+  X509_free(cert);
+  return ok ? 1 : -1;
+}
+
+static int add_list(SSL_CTX *ctx, BIO *bio, int tell) {
+  int asked = 0;
+  (void)tell;
+  X509_CRL *list = PEM_read_bio_X509_CRL(bio, NULL, no_passphrase, &asked);
+  if (!list) return 0;
+  int ok = X509_STORE_add_crl(SSL_CTX_get_cert_store(ctx), list) == 1;
+  X509_CRL_free(list);
+  return ok ? 1 : -1;
+}
+
+/* Adds all that `source` holds; `what` one of it is called. A server tells its clients the names of
+ * the authorities. */
+static int add_all(struct making *m, SSL_CTX *ctx, const char *what, const char *source,
+                   int (*add)(SSL_CTX *ctx, BIO *bio, int tell), int tell) {
+  BIO *bio = read_source(m, what, source);
+  int count = 0, added, err = 0;
   if (!bio) return -1;
-  while (!err && (cert = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, &asked))) {
-    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert) != 1 ||
-        (tell && SSL_CTX_add_client_CA(ctx, cert) != 1))
-      err = fail(m, "the authority in %s cannot be used: %s", shown(source), reason());
-    X509_free(cert);
-    count++;
-  }
-  if (!err && (!count || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE))
-    err = fail(m, "%s in %s: %s",
-               count ? "a certificate that cannot be read" : "no certificate in PEM", shown(source),
-               reason());
+  while ((added = add(ctx, bio, tell)) > 0) count++;
+  if (added < 0)
+    err = fail(m, "the %s in %s cannot be used: %s", what, shown(source), reason());
+  else if (count && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+    err = fail(m, "a %s that cannot be read in %s: %s", what, shown(source), reason());
+  else if (!count)
+    err = fail(m, "no %s in PEM in %s: %s", what, shown(source), reason());
   if (!err) ERR_clear_error();
   BIO_free(bio);
   return err;
 }
 
+/* A list of everybody in the chain is wanted: who leaves one away shall not have lifted the ban. */
+static int use_lists(struct making *m, SSL_CTX *ctx, const char *source) {
+  X509_STORE_set_flags(SSL_CTX_get_cert_store(ctx),
+                       X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+  return add_all(m, ctx, "revocation list", source, add_list, 0);
+}
+
 static int trust(struct making *m, SSL_CTX *ctx, const char *source, int tell) {
   struct stat st;
   if (is_pem(source) || stat(source, &st) || !S_ISDIR(st.st_mode))
-    return trust_certificates(m, ctx, source, tell);
+    return add_all(m, ctx, "certificate", source, add_authority, tell);
   if (SSL_CTX_load_verify_locations(ctx, NULL, source) == 1) return 0;
   return fail(m, "the authorities in %s cannot be used: %s", source, reason());
 }
@@ -205,14 +231,16 @@ static int note_verdict(int ok, X509_STORE_CTX *x) {
 static int check_peer(struct making *m, struct dop_tls_context *c) {
   X509_VERIFY_PARAM *param = SSL_CTX_get0_param(c->ctx);
   SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, note_verdict);
-  X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  /* RFC 9525 6.3, and 2: a subject is no name to dial. */
+  X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                             X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   int ok = c->by_address ? X509_VERIFY_PARAM_set1_ip_asc(param, c->name)
                          : X509_VERIFY_PARAM_set1_host(param, c->name, 0);
   return ok == 1 ? 0 : fail(m, "no certificate can be checked for the name \"%s\"", c->name);
 }
 
 /* Tickets bring a client's certificate back unchecked: they count only where the same authorities
- * are trusted in the same way. */
+ * are trusted in the same way, and the same certificates revoked. */
 static int session_context(struct making *m, SSL_CTX *ctx, const struct dop_tls_settings *s) {
   unsigned char id[EVP_MAX_MD_SIZE] = {0};
   unsigned len = 0;
@@ -225,9 +253,16 @@ static int session_context(struct making *m, SSL_CTX *ctx, const struct dop_tls_
   for (int i = 0; ok && i < sk_X509_OBJECT_num(objects); i++) {
     unsigned char print[EVP_MAX_MD_SIZE];
     unsigned n;
-    X509 *cert = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
-    if (!cert) continue;
-    ok = X509_digest(cert, EVP_sha256(), print, &n) == 1 && EVP_DigestUpdate(md, print, n) == 1;
+    X509_OBJECT *object = sk_X509_OBJECT_value(objects, i);
+    X509 *cert = X509_OBJECT_get0_X509(object);
+    X509_CRL *list = X509_OBJECT_get0_X509_CRL(object);
+    if (cert)
+      ok = X509_digest(cert, EVP_sha256(), print, &n) == 1;
+    else if (list)
+      ok = X509_CRL_digest(list, EVP_sha256(), print, &n) == 1;
+    else
+      continue;
+    ok = ok && EVP_DigestUpdate(md, print, n) == 1;
   }
   ok = ok && EVP_DigestFinal_ex(md, id, &len) == 1 &&
        SSL_CTX_set_session_id_context(ctx, id, len) == 1;
@@ -340,6 +375,7 @@ static int set_server(struct making *m, struct dop_tls_context *c,
   int mode = SSL_VERIFY_PEER | (s->need_cert ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
   if (s->ask_cert || s->need_cert) SSL_CTX_set_verify(ctx, mode, note_verdict);
   if (s->ca && trust(m, ctx, s->ca, 1)) return -1;
+  if (s->crl && use_lists(m, ctx, s->crl)) return -1;
   return session_context(m, ctx, s);
 }
 
@@ -352,6 +388,7 @@ static int set_client(struct making *m, struct dop_tls_context *c, X509_STORE *s
   if (SSL_CTX_set_alpn_protos(c->ctx, offer, sizeof offer - 1) != 0) return no_memory(m);
   if (s->no_verify) return 0;
   if (s->ca && trust(m, c->ctx, s->ca, 0)) return -1;
+  if (s->crl && use_lists(m, c->ctx, s->crl)) return -1; /* never into the system's store */
   if (!s->ca && !store) return no_memory(m);
   if (!s->ca) SSL_CTX_set1_cert_store(c->ctx, store);
   return check_peer(m, c);

@@ -19,6 +19,7 @@
 struct dop_tls_settings {
   int server;
   const char *cert, *key, *ca; /* key NULL: it stands in `cert` */
+  const char *crl;             /* lists of what was revoked, needs `ca` */
   const char *ciphers;
   const char *name; /* a client's: whom the certificate must name, and SNI */
   int tls13_only;

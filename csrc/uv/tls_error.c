@@ -66,7 +66,7 @@ static void print_names(const X509 *cert, char *out, size_t size) {
     used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", one);
   }
   GENERAL_NAMES_free(names);
-  if (!out[0] && dop_tls_subject(cert, out, size)) snprintf(out, size, "nobody");
+  if (!out[0]) snprintf(out, size, "nobody (it has no subjectAltName)");
 }
 
 void dop_tls_explain_certificate(const struct dop_tls *t, int verdict, const X509 *cert) {
@@ -98,6 +98,11 @@ void dop_tls_explain_certificate(const struct dop_tls *t, int verdict, const X50
     if (cert) print_name(X509_get_issuer_name(cert), text, sizeof text);
     tell(t, "TLS_UNTRUSTED", "nobody trusted signed the certificate of %s (issuer %s): see \"ca\"",
          name, text);
+    break;
+  case X509_V_ERR_UNABLE_TO_GET_CRL:
+    if (cert) print_name(X509_get_issuer_name(cert), text, sizeof text);
+    tell(t, "TLS_CERT", "\"crl\" has no list of who signed the certificate of %s (issuer %s)", name,
+         text);
     break;
   default:
     tell(t, "TLS_CERT", "the certificate of %s cannot be used: %s", name,

@@ -9,11 +9,11 @@ local tls = {}
 local identity = { cert = "string", key = "string" }
 local known = {
   server = {
-    cert = "string", key = "string", ca = "string", min_version = "string", ciphers = "string",
+    cert = "string", key = "string", ca = "string", crl = "string", min_version = "string", ciphers = "string",
     client_cert = "string", hosts = "table",
   },
   client = {
-    cert = "string", key = "string", ca = "string", min_version = "string", ciphers = "string",
+    cert = "string", key = "string", ca = "string", crl = "string", min_version = "string", ciphers = "string",
     verify = "boolean", server_name = "string",
   },
 }
@@ -43,6 +43,7 @@ local function check_server(given)
   if given.ca and not given.client_cert then
     return 'ca does nothing without client_cert = "optional" or "required"'
   end
+  if given.crl and not given.ca then return "crl does nothing without ca" end
   for name, host in pairs(given.hosts or {}) do
     if type(name) ~= "string" or type(host) ~= "table" then
       return 'hosts: {["name"] = {cert = ..., key = ...}} expected'
@@ -56,6 +57,7 @@ end
 
 local function check_client(given)
   if given.key and not given.cert then return "key does nothing without cert" end
+  if given.crl and not given.ca then return "crl does nothing without ca" end
   if given.ca and given.verify == false then return "ca does nothing with verify = false" end
 end
 

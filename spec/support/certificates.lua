@@ -1,6 +1,7 @@
 --- Certificates for specs of TLS, made by the openssl command when a spec file begins and removed when it
 -- ends: `local pki = certificates.new()`, `teardown(function() pki:remove() end)`. pki.NAME is the path of
--- NAME.pem, pki:key(NAME) that of its key.
+-- NAME.pem, pki:key(NAME) that of its key. certificates.new(script) makes more, by the functions of the shell
+-- below.
 
 -- (The sanitizers' runtime is for the process that runs the specs, not for openssl.)
 
@@ -19,6 +20,7 @@ new_certs_dir = .
 rand_serial = yes
 default_md = sha256
 default_days = 7
+default_crl_days = 7
 policy = any
 unique_subject = no
 copy_extensions = copy
@@ -45,6 +47,22 @@ signed() { # name, authority, subject, names, more for the signing...
     ${names:+-addext "subjectAltName=$names"} -out "$name.csr"
   openssl ca -config ca.conf -batch -notext -cert "$by.pem" -keyfile "$by.key" \
     -in "$name.csr" -out "$name.pem" "$@"
+}
+issued() { # name, authority, subject, an extension a word...
+  name=$1 by=$2 subject=$3 extensions=
+  shift 3
+  for extension in "$@"; do extensions="$extensions -addext $extension"; done
+  new_key "$name"
+  openssl req -config ca.conf -new -key "$name.key" -subj "$subject" $extensions -out "$name.csr"
+  openssl ca -config ca.conf -batch -notext -cert "$by.pem" -keyfile "$by.key" -in "$name.csr" -out "$name.pem"
+}
+revoked() { # authority, the list's name, more for it...
+  by=$1 name=$2
+  shift 2
+  openssl ca -config ca.conf -gencrl -cert "$by.pem" -keyfile "$by.key" -out "$name.pem" "$@"
+}
+revoke() { # authority, name
+  openssl ca -config ca.conf -cert "$1.pem" -keyfile "$1.key" -revoke "$2.pem"
 }
 authority ca
 authority other_ca
@@ -102,13 +120,13 @@ function pki:remove()
   os.execute(("rm -r '%s'"):format(self.dir))
 end
 
-function certificates.new()
+function certificates.new(more)
   local pipe = assert(io.popen([[mktemp -d "${TMPDIR:-/tmp}/dop-pki.XXXXXX"]]))
   local dir = pipe:read("*l")
   pipe:close()
   local script = dir .. "/make"
   local file = assert(io.open(script, "w"))
-  file:write(SCRIPT)
+  file:write(SCRIPT, more or "")
   file:close()
   local shell = assert(io.popen(("unset LD_PRELOAD; sh '%s' '%s' >'%s/log' 2>&1; echo $?"):format(script, dir, dir)))
   local status = shell:read("*l")

@@ -58,6 +58,8 @@ describe("the option tls raises", function()
     server({ cert = "x", ca = "y" }, "ca does nothing without client_cert")
     client({ key = "x" }, "key does nothing without cert")
     client({ ca = "x", verify = false }, "ca does nothing with verify = false")
+    client({ crl = "x" }, "crl does nothing without ca")
+    server({ cert = "x", crl = "x" }, "crl does nothing without ca")
   end)
 
   it("for hosts that have no certificate, or are none", function()
@@ -115,6 +117,17 @@ describe("what cannot be used is nil, a sentence and BADTLS:", function()
     local client, why, code = dop.connect { url = "wss://127.0.0.1:1/", tls = { ca = pki:key "server" } }
     assert.same({ nil, "BADTLS" }, { client, code })
     assert.truthy(why:find("no certificate in PEM in " .. pki:key "server", 1, true), why)
+  end)
+
+  it("revocation lists that are none", function()
+    local function is_none(crl, ...)
+      local client, why, code = dop.connect { url = "wss://127.0.0.1:1/", tls = { ca = pki.ca, crl = crl } }
+      assert.same({ nil, "BADTLS" }, { client, code })
+      for _, text in ipairs { ... } do assert.truthy(why:find(text, 1, true), why) end
+    end
+    is_none(pki.ca, "no revocation list in PEM in " .. pki.ca)
+    is_none(pki.dir, "cannot read the revocation list " .. pki.dir, "directory")
+    is_none("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "no revocation list in PEM in (PEM text)")
   end)
 
   it("a host's certificate", function()

@@ -4,7 +4,34 @@
 local certificates = require "spec.support.certificates"
 local real = require "spec.support.real"
 
-local pki = certificates.new()
+local pki = certificates.new [[
+LOCAL=subjectAltName=DNS:localhost,IP:127.0.0.1
+CA=basicConstraints=critical,CA:TRUE
+issued inter ca /CN=inter "$CA" keyUsage=keyCertSign,cRLSign
+issued leaf inter /CN=leaf $LOCAL
+cat leaf.pem inter.pem >chain.pem
+cp leaf.key chain.key
+issued confined ca /CN=confined "$CA" 'nameConstraints=critical,permitted;DNS:example.org'
+issued inside confined /CN=inside subjectAltName=DNS:a.example.org
+issued outside confined /CN=outside subjectAltName=DNS:localhost
+issued pseudo server /CN=pseudo $LOCAL
+issued for_clients ca /CN=for_clients $LOCAL extendedKeyUsage=clientAuth
+issued for_servers ca /CN=for_servers $LOCAL extendedKeyUsage=serverAuth
+issued nameless ca /CN=localhost keyUsage=digitalSignature
+issued sixth ca /CN=sixth subjectAltName=IP:2001:db8::1
+issued spelt ca /CN=spelt subjectAltName=DNS:127.0.0.1
+for name in inside outside; do
+  cat confined.pem >>$name.pem
+done
+cat server.pem >>pseudo.pem
+issued banned ca /CN=banned $LOCAL
+revoked ca before
+revoked ca overdue -crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z
+revoke ca banned
+revoked ca after
+revoked inter inter_list
+cat after.pem inter_list.pem >lists.pem
+]]
 teardown(function() pki:remove() end)
 after_each(real.close)
 
@@ -95,6 +122,50 @@ describe("a client of wss:", function()
     is_refused("TLS_HOST", "foo.example.net", server, { ca = pki.ca, server_name = "foo.example.net" })
   end)
 
+  it("looks for the name among the alternative ones alone: a subject is none to dial", function()
+    is_refused("TLS_HOST", "not for localhost but for nobody", listen "nameless", { ca = pki.ca }, "localhost")
+  end)
+
+  it("tells an address from a name that is spelt like one", function()
+    is_refused("TLS_HOST", "not for 127.0.0.1 but for DNS:127.0.0.1", listen "spelt", { ca = pki.ca })
+    local server = listen "sixth"
+    is_connected(server, { ca = pki.ca, server_name = "2001:db8::1" })
+    is_connected(server, { ca = pki.ca, server_name = "2001:DB8:0:0::1" })
+    is_refused("TLS_HOST", "not for 2001:db8::2 but for IP Address:2001:DB8:0:0:0:0:0:1", server,
+      { ca = pki.ca, server_name = "2001:db8::2" })
+  end)
+
+  it("wants the whole chain: whose issuer is missing is nobody's", function()
+    is_connected(listen "chain", { ca = pki.ca })
+    is_refused("TLS_UNTRUSTED", "(issuer CN=inter)", listen "leaf", { ca = pki.ca })
+    -- Nor is an authority the end of a chain that another one signed.
+    is_refused("TLS_UNTRUSTED", "(issuer CN=ca)", listen "leaf", { ca = pki.inter })
+  end)
+
+  it("refuses one that is for something else, or that signs what it may not", function()
+    is_refused("TLS_CERT", "purpose", listen "for_clients", { ca = pki.ca })
+    is_connected(listen "for_servers", { ca = pki.ca })
+    is_refused("TLS_CERT", "invalid CA certificate", listen "pseudo", { ca = pki.ca })
+    is_connected(listen "inside", { ca = pki.ca, server_name = "a.example.org" })
+    is_refused("TLS_CERT", "permitted subtree violation", listen "outside", { ca = pki.ca }, "localhost")
+  end)
+
+  it("refuses one that was revoked, when it has the lists", function()
+    is_connected(listen "banned", { ca = pki.ca })
+    is_connected(listen "banned", { ca = pki.ca, crl = pki.before })
+    is_refused("TLS_CERT", "certificate revoked", listen "banned", { ca = pki.ca, crl = pki.after })
+    is_connected(listen(), { ca = pki.ca, crl = pki.text(pki.after) })
+  end)
+
+  it("wants a list of each authority in the chain, and one that still counts", function()
+    for issuer, others in pairs { inter = pki.after, ca = pki.inter_list } do
+      local words = ('"crl" has no list of who signed the certificate of 127.0.0.1 (issuer CN=%s)'):format(issuer)
+      is_refused("TLS_CERT", words, listen "chain", { ca = pki.ca, crl = others })
+    end
+    is_connected(listen "chain", { ca = pki.ca, crl = pki.lists })
+    is_refused("TLS_CERT", "CRL has expired", listen(), { ca = pki.ca, crl = pki.overdue })
+  end)
+
   it("refuses one that nobody signed whom it trusts", function()
     is_refused("TLS_UNTRUSTED", "(issuer CN=localhost)", listen "self", { ca = pki.ca })
     is_refused("TLS_UNTRUSTED", "(issuer CN=ca)", listen(), { ca = pki.other_ca })
@@ -166,6 +237,36 @@ describe("a client's certificate", function()
     is_refused("TLS_CLIENTCERT", "refuses the certificate in tls.cert", server,
       { ca = pki.ca, cert = pki.mallory, key = pki:key "mallory" })
     assert.equal(0, server:stats().connects)
+    is_connected(server, alice)
+  end)
+
+  it("is for clients: one for servers alone will not do", function()
+    local server = asking "required"
+    is_refused("TLS_CLIENTCERT", "refuses the certificate in tls.cert", server,
+      { ca = pki.ca, cert = pki.for_servers, key = pki:key "for_servers" })
+    is_connected(server, { ca = pki.ca, cert = pki.for_clients, key = pki:key "for_clients" })
+  end)
+
+  it("is refused once it is revoked, an old ticket of it too", function()
+    local server = asking "required"
+    local banned = { ca = pki.ca, cert = pki.banned, key = pki:key "banned" }
+    local codes = {}
+    local client = real.connect(server, { tls = banned, retry = function(_, _, code)
+      codes[#codes + 1] = code
+      return 0.01
+    end })
+    real.wait("the session", function() return client.node.status == "CONNECTED" end)
+    local listed = { ca = pki.ca, client_cert = "required", crl = pki.before }
+    assert.is_true(server:reload_tls(pki:identity("server", listed)))
+    client.node:drop()
+    real.wait("the session", function() return server:stats().reconnects == 1 end)
+    listed.crl = pki.after
+    assert.is_true(server:reload_tls(pki:identity("server", listed)))
+    codes = {}
+    client.node:drop()
+    real.wait("two refusals", function() return #codes >= 3 end)
+    assert.equal("TLS_CLIENTCERT", codes[3])
+    assert.equal(1, server:stats().reconnects)
     is_connected(server, alice)
   end)
 
