@@ -198,6 +198,7 @@ function driver:listen(server, where)
   function listener.close()
     if host.listening[at] == server then host.listening[at] = nil end
   end
+  function listener.secure() return true end -- what driver.tls made
   return listener, port
 end
 

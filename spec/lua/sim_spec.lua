@@ -43,6 +43,61 @@ local TRACE = [[
      1.607 client1.1 reconnect: away 0.607, replayed 0
 ]]
 
+describe("wss: in a world", function()
+  local TLS = { cert = "/nowhere/cert.pem", key = "/nowhere/key.pem" }
+
+  it("encrypts nothing and reads no file, and is as it is outside for the rest", function()
+    local _, server, client = connected(nil, { url = "wss://server/", tls = TLS }, { url = "wss://server/" })
+    assert.equal("wss://server:443/", server.url)
+    assert.is_nil(client.node.tls)
+    assert.is_nil(server:nodes()[1].tls)
+    connected(nil, { url = "wss+unix:/run/app.sock", tls = TLS }, { url = "wss+unix:/run/app.sock" })
+  end)
+
+  it("takes a certificate anew, and goes on", function()
+    local world, server, client = connected(nil, { url = "wss://server/", tls = TLS }, { url = "wss://server/" })
+    world:run(10, function()
+      assert.is_true(server:reload_tls())
+      assert.is_true(server:reload_tls { cert = "/nowhere/renewed.pem" })
+      assert.is_false((pcall(server.reload_tls, server, { crt = "x" })))
+      client.node:drop()
+    end)
+    assert.equal(1, server:stats().reconnects)
+    world:run(1, function()
+      server:close()
+      assert.equal("CLOSED", select(3, server:reload_tls()))
+      local plain = dop.listen { url = "ws://plain/" }
+      assert.error_matches(function() plain:reload_tls() end, "only a server of wss: has TLS")
+    end)
+  end)
+
+  it("checks its options", function()
+    sim.new():run(1, function()
+      for tls, words in pairs { [{}] = "cert is missing", [{ cert = "x", crt = "y" }] = "there is no crt" } do
+        assert.error_matches(function() dop.listen { url = "wss://server/", tls = tls } end, words)
+      end
+      assert.error_matches(function() dop.listen { url = "ws://server/", tls = TLS } end, "begins with wss:")
+    end)
+  end)
+
+  it("and ws: do not understand each other: the policies are told", function()
+    local told = {}
+    local function policy(of)
+      return function(_, _, code)
+        told[of] = code
+        return nil
+      end
+    end
+    sim.new():run(10, function()
+      assert(dop.listen { url = "wss://secure/", tls = TLS })
+      assert(dop.listen { url = "ws://plain/" })
+      dop.connect { url = "ws://secure:443/", retry = policy "plain" }
+      dop.connect { url = "wss://plain:80/", retry = policy "secure" }
+    end)
+    assert.same({ plain = "UPGRADE", secure = "TLS_NOTTLS" }, told)
+  end)
+end)
+
 describe("a world", function()
   it("runs unchanged code on a virtual clock, and opens nothing", function()
     local printed, status = real.script [[
