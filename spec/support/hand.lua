@@ -18,7 +18,7 @@ local function hear(p, bytes)
     local stop = select(2, p.rest:find("\r\n\r\n", 1, true))
     if not stop then return end
     p.head, p.rest = p.rest:sub(1, stop), p.rest:sub(stop + 1)
-    if not p.masks then p:send(wire.new():answer_to(p.head)) end
+    if not p.masks then p:send(p.amend(wire.new():answer_to(p.head))) end
   end
   local more
   more, p.rest = frames.decode_all(p.rest)
@@ -78,10 +78,14 @@ function hand.client(server, lines, dial)
 end
 
 --- A server that is none of ours. `peers` are its sockets, in the order in which they came; socket(n)
--- waits for the n-th and returns it. `listen` is real.raw_server, or something like it.
-function hand.server(listen)
+-- waits for the n-th and returns it. `listen` is real.raw_server, or something like it; `amend`, if any, makes
+-- another answer of the right one.
+function hand.server(listen, amend)
   local peers = {}
-  local listening = (listen or real.raw_server)(function(p) peers[#peers + 1] = become(p, false) end)
+  local listening = (listen or real.raw_server)(function(p)
+    peers[#peers + 1] = become(p, false)
+    p.amend = amend or function(answer) return answer end
+  end)
   return {
     url = listening.url,
     peers = peers,
