@@ -44,19 +44,29 @@ enum dop_kind dop_check_kind(lua_State *L, int arg) {
   return DOP_BINARY;
 }
 
-enum dop_compress dop_check_compress(lua_State *L, int arg) {
-  enum dop_compress compress = DOP_COMPRESS_MAY;
-  if (lua_type(L, arg) <= LUA_TNIL) return compress;
+int dop_check_flag(lua_State *L, int arg, const char *name) {
+  int flag = -1;
+  if (lua_type(L, arg) <= LUA_TNIL) return flag;
   luaL_checktype(L, arg, LUA_TTABLE);
   lua_pushnil(L);
   while (lua_next(L, arg)) {
-    if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), "compress") != 0)
-      luaL_argerror(L, arg, "{ compress = true } or { compress = false } expected");
-    if (!lua_isboolean(L, -1)) luaL_argerror(L, arg, "compress: true or false expected");
-    compress = lua_toboolean(L, -1) ? DOP_COMPRESS_ALWAYS : DOP_COMPRESS_NEVER;
+    if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), name) != 0)
+      luaL_argerror(L, arg,
+                    lua_pushfstring(L, "{ %s = true } or { %s = false } expected", name, name));
+    if (!lua_isboolean(L, -1))
+      luaL_argerror(
+          L, arg,
+          lua_pushfstring(L, "%s: true or false expected, got %s", name, luaL_typename(L, -1)));
+    flag = lua_toboolean(L, -1);
     lua_pop(L, 1);
   }
-  return compress;
+  return flag;
+}
+
+enum dop_compress dop_check_compress(lua_State *L, int arg) {
+  int flag = dop_check_flag(L, arg, "compress");
+  if (flag < 0) return DOP_COMPRESS_MAY;
+  return flag ? DOP_COMPRESS_ALWAYS : DOP_COMPRESS_NEVER;
 }
 
 const char *dop_check_string(lua_State *L, int arg, size_t *len) {
@@ -110,8 +120,7 @@ static void push_number(lua_State *L, double value) {
   lua_pushstring(L, isnan(value) ? "nan" : text);
 }
 
-/* Pushes the value on top once more, as an error message shows it. */
-static void push_offending(lua_State *L) {
+void dop_push_offending(lua_State *L) {
   switch (lua_type(L, -1)) {
   case LUA_TNUMBER:
     push_number(L, lua_tonumber(L, -1));
@@ -132,7 +141,7 @@ static int limit_fits(lua_State *L, const struct limit *limit) {
   double value = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : NAN;
   if (value >= limit->least && value <= limit->most && (limit->unit == MS || value == floor(value)))
     return 1;
-  push_offending(L);
+  dop_push_offending(L);
   push_number(L, limit->least);
   push_number(L, limit->most);
   lua_pushfstring(L, "option \"%s\": %s from %s to %s expected, got %s", limit->name,

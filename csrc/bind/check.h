@@ -42,6 +42,13 @@ int dop_check_compression(lua_State *L, int arg, struct dop_deflate_options *o);
  * nil when it would. */
 int dop_wrong_compression(lua_State *L);
 
+/* The table { name = boolean } at `arg`: 1 or 0, -1 when it is empty or absent. Raises for anything
+ * else. */
+int dop_check_flag(lua_State *L, int arg, const char *name);
+
+/* Pushes the value on top once more, as an error message shows it. */
+void dop_push_offending(lua_State *L);
+
 /* What node:send(message, kind, options) says about compression at `arg`. Raises when it is wrong.
  */
 enum dop_compress dop_check_compress(lua_State *L, int arg);

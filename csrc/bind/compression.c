@@ -36,9 +36,11 @@ static int fits(lua_State *L, const struct field *f) {
                     luaL_typename(L, -1));
   else if (value >= f->least && value <= f->most && value == floor(value))
     return 1;
-  else
-    lua_pushfstring(L, "option \"compression\": %s: a whole number from %d to %d expected", f->name,
-                    f->least, f->most);
+  else {
+    dop_push_offending(L);
+    lua_pushfstring(L, "option \"compression\": %s: a whole number from %d to %d expected, got %s",
+                    f->name, f->least, f->most, lua_tostring(L, -1));
+  }
   return 0;
 }
 

@@ -146,12 +146,7 @@ static int node_disconnect(lua_State *L) {
  * Loses the socket and keeps the session; with reset the peer sees a TCP reset. */
 static int node_drop(lua_State *L) {
   struct dop_node *n = dop_check_node(L, 1);
-  int reset = 0;
-  if (!lua_isnoneornil(L, 2)) {
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_getfield(L, 2, "reset");
-    reset = lua_toboolean(L, -1);
-  }
+  int reset = dop_check_flag(L, 2, "reset") > 0;
   if (dop_node_drop(n, reset)) return dop_fail(L, "NOSOCKET", "this node has no socket to drop");
   lua_pushboolean(L, 1);
   return 1;

@@ -53,8 +53,10 @@ static int no_memory(struct making *m) {
 
 /* --- files --- */
 
+/* Also with words before it, as some tools write them, and where lines show that it is a text, if
+ * of something else: it may be a key, and would be told as the name of a file. */
 static int is_pem(const char *text) {
-  return strncmp(text, "-----BEGIN", 10) == 0;
+  return strstr(text, "-----BEGIN") || strchr(text, '\n');
 }
 
 /* How a source is called in a sentence: a text in PEM is not repeated. */

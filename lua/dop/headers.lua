@@ -23,9 +23,15 @@ headers.ANSWER = set {
   "sec-websocket-extensions", "content-length", "transfer-encoding", "trailer",
 }
 
+-- Values may be secrets, and so may what stands behind a colon in the place of a name: they are not told.
 local function line(name, value, what)
-  if type(value) ~= "string" or not core.header_ok(name, value) then
-    error(("%s: %q cannot stand in a head"):format(what, name), 0)
+  if type(value) ~= "string" then
+    error(("%s: a string, or a list of them, expected for %q, got %s"):format(what, name, type(value)), 0)
+  end
+  if not core.header_ok(name, value) then
+    local shown = name:match("^[^:%s]*")
+    local why = core.header_ok(name, "") and "its value has bytes that" or "a name with such bytes"
+    error(("%s: %q: %s cannot stand in a head"):format(what, shown, why), 0)
   end
   return name .. ": " .. value .. "\r\n"
 end

@@ -7,8 +7,15 @@
 
 local url = {}
 
+-- What of a URL may stand in a sentence: no query, and nothing that could be a password.
+local function harmless(text)
+  local scheme = text:match("^%a[%w+.-]*:/*") or ""
+  if text:find("@", 1, true) then return scheme .. "..." end
+  return (text:gsub("?.*", "?..."))
+end
+
 local function bad(text, why)
-  return nil, ("bad URL %q: %s"):format(text, why), "BADURL"
+  return nil, ("bad URL %q: %s"):format(harmless(text), why), "BADURL"
 end
 
 local function parse_ws(text, scheme, rest)
@@ -25,14 +32,12 @@ local function parse_ws(text, scheme, rest)
   end
   if not host then return bad(text, "there is no host in it (as in ws://127.0.0.1:4444/dop)") end
   if port ~= "" and port:sub(1, 1) ~= ":" then
-    return bad(text, ("%q is no host: a name in ASCII, an IPv4 address or [an IPv6 address]"):format(authority))
+    return bad(text, "its host is none: a name in ASCII, an IPv4 address or [an IPv6 address]")
   end
   local usual = scheme == "wss" and 443 or 80
   if port == "" then port = ":" .. usual end
   local number = tonumber(port:match("^:(%d+)$"))
-  if not number or number > 65535 then
-    return bad(text, ("%q is no port; one is 0 to 65535"):format(port))
-  end
+  if not number or number > 65535 then return bad(text, "its port is none; one is 0 to 65535") end
   if target == "" then target = "/" elseif target:sub(1, 1) == "?" then target = "/" .. target end
   return {
     scheme = scheme,

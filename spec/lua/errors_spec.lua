@@ -10,7 +10,7 @@ describe("a bad URL", function()
   local bad = {
     "", "nonsense", "127.0.0.1:4444", "//127.0.0.1/", "http://127.0.0.1/", "ws:127.0.0.1/",
     "wss:127.0.0.1/", "wss://", "wss://127.0.0.1:x/", "wss+unix:x",
-    "ws:/127.0.0.1/", "ws://", "ws:///dop", "ws://:4444/", "ws://user@127.0.0.1/", "ws://a:b@127.0.0.1/",
+    "ws:/127.0.0.1/", "ws://", "ws:///dop", "ws://:4444/",
     "ws://127.0.0.1:/", "ws://127.0.0.1:x/", "ws://127.0.0.1:-1/", "ws://127.0.0.1:65536/",
     "ws://127.0.0.1:99999999999/",
     "ws://127.0.0.1:80x/", "ws://[::1/", "ws://[]/", "ws://[::1]x/", "ws://127.0.0.1/#fragment", "ws://127.0.0.1/a b",
@@ -29,6 +29,24 @@ describe("a bad URL", function()
       end
     end)
   end
+
+  it("is told without what may be a password, and without its query", function()
+    for url, told in pairs {
+      ["ws://user@127.0.0.1/"] = "ws://...", ["ws://a:secret@127.0.0.1/"] = "ws://...",
+      ["http://a:secret@127.0.0.1/"] = "http://...", ["a:secret@127.0.0.1"] = "a:...",
+      ["ws://a:x/secret@127.0.0.1/"] = "ws://...", ["ws://a:1secret@127.0.0.1:x/"] = "ws://...",
+      ["ws://127.0.0.1:x/?key=secret"] = "ws://127.0.0.1:x/?...", ["ws://127.0.0.1/?key=secret#x"] = "?...",
+      ["ws+unix:relative.sock:/?key=secret"] = "ws+unix:relative.sock:/?...",
+      ["ws:127.0.0.1?key=secret"] = "ws:127.0.0.1?...",
+    } do
+      for _, make in ipairs { dop.listen, dop.connect } do
+        local transport, why, code = make { url = url }
+        assert.same({ nil, "BADURL" }, { transport, code }, url)
+        assert.truthy(why:find(told .. '"', 1, true), why)
+        assert.is_nil(why:find("secret", 1, true), why)
+      end
+    end
+  end)
 
   it("leaves no transport behind", function()
     local before = real.registry_count()
@@ -94,6 +112,23 @@ describe("an option that is wrong raises, and the message names it", function()
     end
     for _, mode in ipairs { 1.5, -1, 512 } do raises(dop.listen, { url = "local:x", mode = mode }, '"mode"') end
     for _, stable in ipairs { -1, 0 / 0 } do raises(dop.connect, { url = "local:x", stable = stable }, '"stable"') end
+  end)
+
+  it("when a header is none; what may be a secret of it is not told", function()
+    local function told(headers, ...)
+      local why = raises(dop.connect, { url = "local:x", headers = headers }, '"headers"', ...)
+      assert.is_nil(why:find("secret", 1, true), why)
+    end
+    told({ ["X-Count"] = 5 }, '"X-Count"', "a string", "got number")
+    told({ ["X-Count"] = { "1", 2 } }, '"X-Count"', "got number")
+    told({ Authorization = "Bearer secret\n" }, '"Authorization": its value')
+    told({ ["Authorization: secret"] = "" }, '"Authorization": a name')
+    told({ "Authorization: secret" }, "the name of a header is a string, got 1")
+  end)
+
+  it("when a field of compression is out of range", function()
+    raises(dop.listen, { url = "local:x", compression = { level = 10 } }, "level", "from 1 to 9 expected, got 10")
+    raises(dop.listen, { url = "local:x", compression = { level = "9" } }, 'got the string "9"')
   end)
 
   it("and points at the line of the caller", function()

@@ -118,7 +118,9 @@ describe("a node", function()
     local _, _, node = real.pair()
     for _, call in ipairs {
       function() node.send("x") end, function() node:send() end, function() node:send(1) end,
-      function() node:send("x", "json") end, function() node:drop("reset") end, function() node.send({}, "x") end,
+      function() node:send("x", "json") end, function() node:drop("reset") end,
+      function() node:drop { rset = true } end, function() node:drop { reset = 1 } end,
+      function() node.send({}, "x") end,
       function() node:on("message") end, function() node:on("nothing", print) end,
       function() getmetatable(node).__gc(node) end,
     } do assert.is_false((pcall(call))) end

@@ -97,6 +97,9 @@ describe("what cannot be used is nil, a sentence and BADTLS:", function()
     local key = pki.text(pki:key "server")
     is_bad({ cert = key, key = key }, "no certificate in PEM in (PEM text)")
     is_bad({ cert = pki.server, key = key:sub(1, 60) }, "no private key in PEM in (PEM text)")
+    -- Nor is it taken for the name of a file, which would be told.
+    is_bad({ cert = pki.server, key = " " .. key:sub(1, 60) }, "no private key in PEM in (PEM text)")
+    is_bad({ cert = pki.server, key = key:gsub("-----[^\n]*\n", "") }, "no private key in PEM in (PEM text)")
   end)
 
   it("a key that does not fit", function()
