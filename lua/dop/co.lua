@@ -22,15 +22,18 @@ end
 
 local close_inbox
 
--- Runs the coroutine on; an error in it ends it and is reported, never the loop.
+-- Runs the coroutine on; an error in it ends it and is reported, never the loop. Who ended it while it
+-- waited (coroutine.close) knows that.
 local function resume(thread, ...)
-  local ok, message = coroutine.resume(thread, ...)
+  local ok, message = true, nil
+  if coroutine.status(thread) ~= "dead" then ok, message = coroutine.resume(thread, ...) end
   if not ok then
     loop.host().complain("error in a coroutine: " .. debug.traceback(thread, tostring(message)))
   end
-  if coroutine.status(thread) ~= "dead" then return end
+  local order = started[thread]
+  if coroutine.status(thread) ~= "dead" or not order then return end
   -- In that order, whatever that of pairs() is: a simulated world is the same each time.
-  local nodes, order = {}, started[thread]
+  local nodes = {}
   for node in pairs(order) do nodes[#nodes + 1] = node end
   table.sort(nodes, function(a, b) return order[a] < order[b] end)
   for _, node in ipairs(nodes) do close_inbox(node, thread) end
@@ -51,8 +54,12 @@ end
 function co.sleep(seconds)
   local thread = check_inside("dop.sleep")
   loop.check_seconds(seconds, "dop.sleep", 2)
-  loop.timer(seconds, function() resume(thread) end)
-  coroutine.yield()
+  local over = false
+  loop.timer(seconds, function()
+    over = true
+    resume(thread)
+  end)
+  repeat coroutine.yield() until over -- whoever else resumes it
 end
 
 -- A node that is read by a coroutine has an inbox: at most what one turn brought waits in it, because
@@ -129,14 +136,17 @@ function co.receive(node, timeout)
   end
   local entry = take(inbox)
   if not entry and node.status ~= "DISCONNECTED" then
-    local late
+    local late, woken
     local timer = timeout and loop.timer(timeout, function()
       late, inbox.waiting = true, nil
       resume(thread)
     end)
-    inbox.waiting = function() resume(thread) end
+    inbox.waiting = function()
+      woken = true
+      resume(thread)
+    end
     node:resume()
-    coroutine.yield()
+    repeat coroutine.yield() until late or woken -- whoever else resumes it
     if timer then timer:stop() end
     entry = take(inbox)
     if late and not entry then

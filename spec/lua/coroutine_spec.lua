@@ -34,6 +34,50 @@ describe("dop.go", function()
     assert.is_true(done)
   end)
 
+  it("waits for what it waits for, whoever else resumes it", function()
+    local _, client = real.pair()
+    local steps = {}
+    local function step(...) steps[#steps + 1] = table.concat({ ... }, " ") end
+    local thread = dop.go(function()
+      dop.sleep(0.01)
+      step "slept"
+      step(client.node:receive())
+      step(select(3, client.node:receive(0.01)))
+    end)
+    assert.is_true(coroutine.resume(thread))
+    assert.same({}, steps)
+    real.wait("the sleep", function() return steps[1] end)
+    assert.is_true(coroutine.resume(thread))
+    assert.same({ "slept" }, steps)
+    client:send "hello"
+    real.wait("the message", function() return steps[2] end)
+    assert.is_true(coroutine.resume(thread))
+    real.wait("the time", function() return steps[3] end)
+    assert.same({ "slept", "hello text", "TIMEOUT" }, steps)
+  end)
+
+  if coroutine.close then
+    it("may be closed while it waits: nothing is reported, and its node reads on", function()
+      local printed = real.script [[
+        local dop = require "dop"
+        local server = assert(dop.listen { url = "local:x" })
+        server:on("message", function(node, message) node:send(message) end)
+        local client = assert(dop.connect { url = "local:x" })
+        local reader = dop.go(function() client.node:receive() end)
+        local sleeper = dop.go(function() dop.sleep(0.01) end)
+        coroutine.close(reader)
+        coroutine.close(sleeper)
+        client:send "taken by nobody"
+        client:send "second"
+        client:on("message", function(_, message)
+          print(message)
+          if message == "second" then client:close() server:close() end
+        end)
+        dop.run() ]]
+      assert.equal("taken by nobody\nsecond\n", printed)
+    end)
+  end
+
   it("is what everything that waits asks for", function()
     local _, client = real.pair()
     for _, call in ipairs {
