@@ -5,6 +5,8 @@
 
 local loop = require "dop.loop"
 
+local LONGEST = 1e9
+
 local defaults = { first = 0.5, factor = 2, most = 20, jitter = true, attempts = math.huge, heed = 300 }
 
 local function check(options)
@@ -36,8 +38,9 @@ return function(options)
   for name, value in pairs(options) do o[name] = value end
   return function(attempt, _, _, info)
     if attempt >= o.attempts then return nil end
-    local bound = math.min(o.most, o.first * o.factor ^ attempt)
+    -- No wait is longer than a policy's may be, and zero times what is larger than any number is zero.
+    local bound = math.min(o.most, LONGEST, o.first * math.min(o.factor ^ attempt, 1e300))
     local asked = info and info.retry_after or 0
-    return math.min(asked, o.heed) + (o.jitter and bound * loop.random() or bound)
+    return math.min(LONGEST, math.min(asked, o.heed) + (o.jitter and bound * loop.random() or bound))
   end
 end

@@ -45,6 +45,13 @@ describe("the default policy", function()
     end
   end)
 
+  it("waits as long as a policy may at most, whatever the numbers", function()
+    local patient = dop.backoff { most = math.huge, heed = math.huge, jitter = false }
+    assert.equal(1e9, patient(2000))
+    assert.equal(1e9, patient(2000, "", "UPGRADE", { retry_after = 1e9 }))
+    assert.equal(0, dop.backoff { first = 0, jitter = false }(2000))
+  end)
+
   it("brings a client back within half a second of a loss", function()
     for seed = 1, 50 do
       local world = connected { seed = seed }
