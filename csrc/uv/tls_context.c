@@ -21,7 +21,7 @@
 
 struct dop_tls_host {
   struct dop_tls_host *next;
-  SSL_CTX *ctx;
+  SSL_CTX *ctx; /* keeps the certificate, its chain and its key; no session is of it */
   char name[];
 };
 
@@ -298,12 +298,23 @@ static struct dop_tls_host *find_host(const struct dop_tls_context *c, const cha
   return NULL;
 }
 
+/* The session takes what it shows from there, and nothing else: made one of that context, it would
+ * trust nobody, know no ALPN and take any cipher. */
+static int show(SSL *ssl, SSL_CTX *ctx) {
+  STACK_OF(X509) *chain = NULL;
+  SSL_certs_clear(ssl);
+  return SSL_CTX_get0_chain_certs(ctx, &chain) == 1 &&
+         SSL_use_cert_and_key(ssl, SSL_CTX_get0_certificate(ctx), SSL_CTX_get0_privatekey(ctx),
+                              chain, 1) == 1;
+}
+
 static int select_host(SSL *ssl, int *alert, void *arg) {
   const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   const struct dop_tls_host *h = name ? find_host(arg, name) : NULL;
-  (void)alert;
   if (!h) return SSL_TLSEXT_ERR_NOACK; /* the certificate for everybody */
-  return SSL_set_SSL_CTX(ssl, h->ctx) ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+  if (show(ssl, h->ctx)) return SSL_TLSEXT_ERR_OK;
+  *alert = SSL_AD_INTERNAL_ERROR;
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 /* A server wants a certificate, whether there is one or not. */

@@ -177,6 +177,7 @@ describe("a server of wss:", function()
       assert.equal(subject, client.node.tls.subject)
       assert.equal(name, asked)
       assert.equal(name, client.node.tls.server_name)
+      assert.equal("http/1.1", client.node.tls.alpn)
     end
     local client = connect(server, { ca = pki.ca })
     assert.equal("CN=localhost", client.node.tls.subject)
@@ -190,6 +191,19 @@ describe("a server of wss:", function()
       tls = pki:identity("server", { min_version = "1.3", ciphers = "TLS_CHACHA20_POLY1305_SHA256" }),
     }
     assert.equal("TLS_CHACHA20_POLY1305_SHA256", connect(server, { ca = pki.ca }).node.tls.cipher)
+  end)
+
+  it("takes no other cipher for a further name", function()
+    local server = real.listen {
+      url = "wss://127.0.0.1:0/dop",
+      tls = pki:identity("server", {
+        ciphers = "ECDHE-ECDSA-CHACHA20-POLY1305",
+        hosts = { ["example.org"] = pki:identity "example" },
+      }),
+    }
+    real.command(("env -u LD_PRELOAD openssl s_client -tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256" ..
+      " -servername example.org -connect %s </dev/null"):format(server.url:match "//(.-)/"))
+    real.wait("the refusal", function() return server:stats().refused_tls == 1 end)
   end)
 end)
 

@@ -270,6 +270,25 @@ describe("a client's certificate", function()
     is_connected(server, alice)
   end)
 
+  it("is looked at in the same way under each of a server's names", function()
+    local server = real.listen {
+      url = "wss://127.0.0.1:0/dop",
+      tls = pki:identity("server", {
+        ca = pki.ca, client_cert = "required", hosts = { ["example.org"] = pki:identity "example" },
+      }),
+    }
+    local function with(name)
+      return { ca = pki.ca, server_name = "example.org", cert = pki[name], key = pki:key(name) }
+    end
+    is_refused("TLS_CLIENTCERT", "set tls.cert and tls.key", server, { ca = pki.ca, server_name = "example.org" })
+    is_refused("TLS_CLIENTCERT", "refuses the certificate in tls.cert", server, with "mallory")
+    local client = is_connected(server, with "alice")
+    assert.equal("CN=example", client.node.tls.subject)
+    client.node:drop()
+    real.wait("the session", function() return server:stats().reconnects == 1 end)
+    assert.is_true(client.node.tls.resumed)
+  end)
+
   it("may be left out when it is optional, but not be of another authority", function()
     local subjects = {}
     local server = asking("optional", function(request)
