@@ -7,6 +7,12 @@
 #define SPARE_MAX 131072 /* a larger block goes back to the system */
 
 struct dop_bytes *dop_link_out(struct dop_link *l) {
+  /* Or what has left would stay in front for as long as there is always more to come. To move what
+   * is left costs no more than it did to write the rest. */
+  if (l->out_at && l->out_at >= l->out.len - l->out_at) {
+    dop_bytes_consume(&l->out, l->out_at);
+    l->out_at = 0;
+  }
   dop_bytes_borrow(&l->out, &dop_link_engine(l)->spare); /* an idle link holds no block */
   dop_socket_mark_dirty(&l->socket);
   return &l->out;

@@ -70,6 +70,20 @@ describe("messages", function()
     end)
   end
 
+  it("that have left take no memory, however long others wait behind them", function()
+    local size, most = 2^24, 0
+    local server, client, node = pair({ lossless = false, queue_bytes = size, queue_messages = size,
+      high_mark = 2^18, low_mark = 2^17 })
+    local heard, sent = 0, 0
+    client:on("message", function()
+      heard, most = heard + 1, math.max(most, server:stats().bytes)
+    end)
+    while node:send(("x"):rep(65536)) do sent = sent + 1 end
+    local waiting = server:stats().bytes
+    real.wait("all of them", function() return heard == sent end, 20)
+    assert.truthy(most <= waiting + 2^20, ("%d bytes, then %d"):format(waiting, most))
+  end)
+
   it("of one turn leave in one record, as long as they fit into one", function()
     local records = watch_records()
     local _, client, node = pair(nil, nil, function(server) return cutter.new(server, nil, records.look) end)
