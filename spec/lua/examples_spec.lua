@@ -97,12 +97,12 @@ describe("docs/simulator.md", function()
 end)
 
 describe("the README", function()
-  -- The first block of Lua below that heading.
-  local function block(heading)
+  -- The first block of Lua, or of another language, below that heading.
+  local function block(heading, language)
     local file = assert(io.open("README.md"))
     local document = file:read("*a")
     file:close()
-    return assert(document:match("\n## " .. heading .. "\n.-\n```lua\n(.-)```"), heading)
+    return assert(document:match("\n## " .. heading .. "\n.-\n```" .. (language or "lua") .. "\n(.-)```"), heading)
   end
 
   -- With `url` in place of the one that stands there.
@@ -143,6 +143,48 @@ describe("the README", function()
     client:close()
     real.wait("the end", function() return client:stats().sockets == 0 end)
     assert.equal("gone: peer", server:read())
+  end)
+
+  it("has two ends that speak TLS, with a certificate made as it says", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute("mkdir " .. folder))
+    local made = assert(io.popen(("unset LD_PRELOAD; cd %s; exec 2>&1\n%s"):format(folder, block("Encrypted", "sh"))))
+    local said = made:read "*a"
+    made:close()
+    local code, ports = block("Encrypted"):gsub("wss://127%.0%.0%.1:4443", "wss://127.0.0.1:%%s")
+    assert.equal(2, ports, said)
+    local probe = require("socket").bind("127.0.0.1", 0)
+    local port = select(2, probe:getsockname())
+    probe:close()
+    local printed = real.script(code:format(port, port), "(cd " .. folder .. "; %s)")
+    os.execute("rm -r " .. folder)
+    assert.equal("HELLO\tTLSv1.3\n", printed, said)
+  end)
+
+  it("has a handler that sends again what was handed back", function()
+    local code = block "What is promised"
+    local printed, status = real.script(([[
+      local dop, sim = require "dop", require "dop.sim"
+      local world = sim.new()
+      world:run(60, function()
+        local function listen()
+          local server = assert(dop.listen { url = "ws://server:80/" })
+          server:on("message", function(_, message) print(message) end)
+          return server
+        end
+        local server = listen()
+        local client = assert(dop.connect { url = "ws://server:80/", retry = function() return 1 end })
+        dop.timer(5, function()
+          world:kill(server)
+          listen()
+        end)
+        dop.timer(5.5, function() client:send "after the end of the first server" end)
+        %s
+      end)
+      assert(not world:errors()[1], world:errors()[1]) ]]):format(code))
+    assert.equal("after the end of the first server\n", printed)
+    assert.equal(0, status)
   end)
 
   it("has the paths of the checkout from make, and nothing else is printed", function()
