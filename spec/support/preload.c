@@ -3,10 +3,12 @@
  *   NAME, ADDRESSES, DELAY: the name NAME resolves to the list ADDRESSES (numeric, by commas) after
  * DELAY milliseconds; every other name is the system's affair.
  *   COUNT: the process ends with a line that says how often it wrote, and how many bytes it
- * searched for the ends of lines, and how many it moved.
+ * searched for the ends of lines, how many it moved, and how many malloc() has given out at the
+ * end.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,5 +90,8 @@ void *memmove(void *to, const void *from, size_t len) {
 }
 
 __attribute__((destructor)) static void tell(void) {
-  if (getenv("COUNT")) printf("writes: %u searched: %lu moved: %lu\n", writes, searched, moved);
+  struct mallinfo2 m = mallinfo2();
+  if (getenv("COUNT"))
+    printf("writes: %u searched: %lu moved: %lu held: %zu\n", writes, searched, moved,
+           m.uordblks + m.hblkhd);
 }

@@ -1,6 +1,6 @@
 --- Scripts in processes of their own for which the system is as the spec wants it (preload.c): what a
 -- machine's names stand for, and how fast they resolve, decides nothing; and what a process writes can
--- be counted, and how many bytes it looks at.
+-- be counted, how many bytes it looks at, and what it holds.
 
 local real = require "spec.support.real"
 
@@ -36,8 +36,15 @@ end
 --- Runs a script, and counts the bytes in which it looked for the end of a line, and those that it moved
 -- within a buffer. Returns what it printed, and both.
 function preload.work(text)
-  local printed, searched, moved = (run("COUNT=1", text)):match("^(.*)writes: %d+ searched: (%d+) moved: (%d+)\n")
+  local printed, searched, moved = (run("COUNT=1", text)):match("^(.*)writes: %d+ searched: (%d+) moved: (%d+) ")
   return printed, tonumber(searched), tonumber(moved)
+end
+
+--- Runs a script, and says how many bytes malloc() has given out and not got back when it ends by
+-- os.exit(). Returns what it printed before, and that.
+function preload.held(text)
+  local printed, held = (run("COUNT=1", text)):match("^(.*)writes: .* held: (%d+)\n")
+  return printed, tonumber(held)
 end
 
 return preload

@@ -100,6 +100,27 @@ describe("a server of wss:", function()
     assert.equal(22, p.received:byte(1))
   end)
 
+  local floods = {
+    ["changes of cipher"] = "\20\3\3\0\1\1",
+    ["what nobody can decrypt"] = "\23\3\3\0\40" .. ("x"):rep(40),
+    ["warnings"] = "\21\3\3\0\2\1\41",
+    ["empty records"] = "\22\3\3\0\0",
+  }
+  for what, record in pairs(floods) do
+    it("ends a handshake that goes on with nothing but " .. what, function()
+      local hello = client_hello()
+      local server = listen()
+      local beside = witness(server)
+      for n, bytes in ipairs { hello, hello:sub(1, 20) } do
+        local p = real.raw_client(server, bytes .. record:rep(1000))
+        real.wait("the refusal", function() return server:stats().refused_tls == n end)
+        p:close()
+      end
+      real.wait("the sockets' end", function() return server:stats().sockets == 1 end)
+      beside.check()
+    end)
+  end
+
   it("forgets whoever stops in the middle of a ClientHello", function()
     local hello = client_hello()
     local server = listen()
