@@ -148,6 +148,9 @@ end
 local function way(given)
   local parsed = url.parse(given.url)
   if not parsed then return nil end -- whoever asks finds that out
+  if given.proxy and not parsed.host then
+    error('dop.connect: option "proxy" does nothing here: only ws: and wss: with a host go through one', 3)
+  end
   return proxy.choose(parsed, given.proxy, loop.host().getenv)
 end
 
@@ -176,10 +179,16 @@ end
 --- Sends on the client's node, whichever that is now; see node:send().
 function core.transport_methods.send(client, message, kind, how)
   -- Here, so that it is told of the caller's line.
-  if type(client) ~= "userdata" then error("a client expected: write client:send(...), with a colon", 2) end
+  options.check_self(client, "client:send(...)", 2)
   if type(message) ~= "string" then error(("client:send: string expected, got %s"):format(type(message)), 2) end
   if kind ~= nil and kind ~= "text" and kind ~= "binary" then
     error('client:send: the kind is wrong, "text" or "binary" expected', 2)
+  end
+  for name, value in pairs(type(how) == "table" and how or {}) do
+    if name ~= "compress" or type(value) ~= "boolean" then how = false end
+  end
+  if how ~= nil and type(how) ~= "table" then
+    error("client:send: { compress = true } or { compress = false } expected behind the kind", 2)
   end
   local node = client.node
   if not node then error("only a client sends by itself; a server's nodes do", 2) end
@@ -191,6 +200,7 @@ end
 -- "NOTWAITING" when it has a socket, is on its way to one or was not told yet by its policy how long to
 -- wait, "CLOSED" when it makes no further attempt.
 function core.transport_methods.reconnect_now(client)
+  options.check_self(client, "client:reconnect_now()", 2)
   local state = state_of(client)
   if not state then error("only a client reconnects", 2) end
   if client.closed then return nil, "the client is closed", "CLOSED" end

@@ -13,8 +13,25 @@ for _, name in ipairs(core.limits) do
   if name ~= "half_min" then limits[name] = true end
 end
 
+--- Raises, at that level, for an object of a method written in Lua that is no server or client; `call` is how
+-- it is to be written.
+function options.check_self(object, call, level)
+  if type(object) == "userdata" and object.role then return end
+  error(("a server or client expected, got %s: write %s, with a colon"):format(type(object), call), level + 1)
+end
+
+--- Raises, at that level, for keys of a list that nobody would read.
+function options.check_list(list, what, level)
+  for key in pairs(list) do
+    if type(key) ~= "number" or key < 1 or key > #list or key % 1 ~= 0 then
+      error(("%s: a list expected, got the key %s"):format(what, tostring(key)), level + 1)
+    end
+  end
+end
+
 -- Further subprotocols as the machine takes them.
 local function check_protocols(list, where)
+  options.check_list(list, ('%s: option "protocols"'):format(where), 4)
   local seen = {}
   for i, name in ipairs(list) do
     local ours = type(name) == "string" and (name .. "."):find("^[Dd][Oo][Pp]%.")

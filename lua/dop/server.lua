@@ -49,7 +49,9 @@ local function check_origins(origins)
   if type(origins) == "string" and origins ~= "*" then
     error('dop.listen: option "origins": "*" or a list of origins expected', 3)
   end
-  for _, origin in ipairs(type(origins) == "table" and origins or {}) do
+  if type(origins) ~= "table" then return end
+  options.check_list(origins, 'dop.listen: option "origins"', 3)
+  for _, origin in ipairs(origins) do
     if type(origin) ~= "string" then
       error(('dop.listen: option "origins": a string expected, got %s'):format(type(origin)), 3)
     end
@@ -134,6 +136,7 @@ end
 -- files read anew); those that are there go on as they began. Tickets stay good. true; or nil, message,
 -- code, and everything stays as it was. Misuse raises.
 function core.transport_methods.reload_tls(server, given)
+  options.check_self(server, "server:reload_tls()", 2)
   local values = core.values(server)
   if not values.listener then error("server:reload_tls: only a server of wss: has TLS", 2) end
   if given ~= nil and type(given) ~= "table" then

@@ -2,16 +2,18 @@
 
 local core = require "dop.core"
 local log = require "dop.log"
+local options = require "dop.options"
 
-local function check(transport, options)
-  if options == nil then return end
-  if type(options) ~= "table" then
-    error(("close: a table of options expected, as in { drain = 10 }, got %s"):format(type(options)), 3)
+local function check(transport, given)
+  options.check_self(transport, "transport:close()", 3)
+  if given == nil then return end
+  if type(given) ~= "table" then
+    error(("close: a table of options expected, as in { drain = 10 }, got %s"):format(type(given)), 3)
   end
-  for name in pairs(options) do
+  for name in pairs(given) do
     if name ~= "drain" then error(("close has no option %q"):format(tostring(name)), 3) end
   end
-  local drain = options.drain
+  local drain = given.drain
   if drain == nil then return end
   if transport.role ~= "server" then error('close: option "drain" is for servers', 3) end
   if type(drain) ~= "number" or not (drain >= 0 and drain <= 1e9) then
@@ -25,8 +27,8 @@ end
 -- back. With `drain` it stops listening and each session ends, with 1012, once nothing of it waits, the
 -- rest after so many seconds. A client ends its session formally. A second call ends a drain, and does
 -- nothing otherwise.
-function core.transport_methods.close(transport, options)
-  local drain = check(transport, options)
+function core.transport_methods.close(transport, given)
+  local drain = check(transport, given)
   local values = core.values(transport)
   local unbind, cancel = values.unbind, values.cancel
   values.unbind, values.cancel = nil, nil

@@ -126,6 +126,19 @@ describe("an option that is wrong raises, and the message names it", function()
     told({ "Authorization: secret" }, "the name of a header is a string, got 1")
   end)
 
+  it("when a list has keys that nobody would read", function()
+    for _, list in ipairs { { [2] = "a" }, { x = "a" }, { "a", x = "b" } } do
+      raises(dop.connect, { url = "local:x", protocols = list }, '"protocols": a list expected, got the key')
+      raises(dop.listen, { url = "local:x", origins = list }, '"origins": a list expected, got the key')
+    end
+  end)
+
+  it("when a proxy is given where there can be none", function()
+    for _, url in ipairs { "local:x", "ws+unix:/tmp/x.sock" } do
+      raises(dop.connect, { url = url, proxy = "http://127.0.0.1:1" }, '"proxy" does nothing here')
+    end
+  end)
+
   it("when a field of compression is out of range", function()
     raises(dop.listen, { url = "local:x", compression = { level = 10 } }, "level", "from 1 to 9 expected, got 10")
     raises(dop.listen, { url = "local:x", compression = { level = "9" } }, 'got the string "9"')
@@ -594,6 +607,17 @@ describe("methods and properties", function()
       function() dop.backoff { first = -1 } end,
       function() dop.sleep(1) end,
       function() dop.connect("ws://127.0.0.1/") end,
+      function() dop.connect { url = "local:x", on = { mesage = print } } end,
+      function() dop.connect { url = "local:x", protocols = { x = "y" } } end,
+      function() dop.listen { url = "local:x", origins = { x = "y" } } end,
+      function() client:send("x", "text", { compres = true }) end,
+      function() client:send("x", "text", true) end,
+      function() client:off("mesage") end,
+      function() client:close(5) end,
+      function() client.close() end,
+      function() client.reconnect_now() end,
+      function() client.reload_tls() end,
+      function() client:reload_tls() end,
     }
     local asked = false
     dop.go(function()
