@@ -264,6 +264,20 @@ static void lose_session(struct dop_node *n, unsigned code) {
     dop_transport_finish(t);
 }
 
+/* Whether a plain session's token, merged again and again with long halves, became longer than a
+ * half may be, and a server that does not have it refuses it as one: it would do so for ever. */
+static int outgrown(const struct dop_node *n, enum dop_status status, unsigned code,
+                    const char *code_name) {
+  return code == 1008 && !code_name && status != DOP_CONNECTED && n->token && !n->account &&
+         n->token->len > DOP_HALF_MAX && n->transport->role == DOP_CLIENT;
+}
+
+static void forget_session(struct dop_node *n, unsigned code) {
+  struct dop_transport *t = n->transport;
+  dop_node_end(n, code, "unknown");
+  if (dop_transport_begin(t)) dop_transport_finish(t);
+}
+
 void dop_node_supersede(struct dop_node *n, unsigned code, const char *why) {
   struct dop_transport *t = n->transport;
   int was_connected = n->status == DOP_CONNECTED;
@@ -306,6 +320,8 @@ void dop_node_lost(struct dop_socket *s, unsigned code, const char *code_name, c
   report_close(n, code, code_name, why);
   if (n->account && dop_lossless_fatal(n, status, code))
     lose_session(n, code);
+  else if (outgrown(n, status, code, code_name))
+    forget_session(n, code);
   else if (n->token || (half_confirmed && t->role == DOP_CLIENT && dop_resume_hold(n) == 0))
     detach(n, why);
   else if (t->role == DOP_CLIENT)

@@ -2,6 +2,7 @@
 -- decides, the client holds no more than its limits allow, and another client's session in the process goes on.
 -- What each word of DOP brings about is in spec/session, each frame in spec/ws and spec/conformance.
 
+local cutter = require "spec.support.cutter"
 local deflate = require "spec.support.deflate"
 local dop = require "dop"
 local frames = require "spec.support.frames"
@@ -242,6 +243,30 @@ describe("a word of DOP that", function()
       assert.same({}, victim.heard)
     end)
   end
+end)
+
+describe("a token that", function()
+  it("a server made too long for any other one does not keep the client from that", function()
+    local first = hand.server()
+    local where = { url = first.url }
+    local client = real.connect(cutter.new(where))
+    local log = real.record(client, { "disconnect", "connect" })
+    local p = first:socket(1)
+    p:connect(("a"):rep(256))
+    for i = 2, 4 do
+      p:reset()
+      p = first:socket(i)
+      p:take()
+      for _ = 1, 2 do p:say(string.char(96 + i):rep(256)) end
+      real.wait("a session of another token", function() return log:count "connect" == i end)
+    end
+    assert.truthy(#client.node.token:reveal() > 256)
+    local honest = real.listen()
+    where.url = honest.url
+    p:reset()
+    real.wait("the session", function() return honest:stats().connects == 1 and log:count "connect" == 5 end)
+    assert.equal("unknown", log:last("disconnect")[1])
+  end)
 end)
 
 describe("an instruction of dop.r1 that", function()

@@ -474,7 +474,33 @@ cell("C-RECON-disconnect", "DISCONNECTED", {}, { local_end "local" }, accepted)
 cell("C-RECON-drop", "RECONNECTING", {}, {}, no_socket)
 cell("C-RECON-shut", "DISCONNECTED", {}, { local_end "closed" })
 
+-- Servers that know nothing and have long halves make the client's token longer than a half may be; then it comes
+-- back once more.
+local function outgrow(c)
+  local p = c.p
+  for i = 1, 3 do
+    p:lose()
+    p = c.w:from_client()
+    local half = string.char(96 + i):rep(256)
+    p:give(half):give(half)
+  end
+  p:lose()
+  c.p, c.node = c.w:from_client(), c.w.client.node
+  assert.truthy(#c.node.token:reveal() > 256)
+end
+
+local function refused(c) c.p:give(frames.u16(1008), frames.CLOSE) end
+
+local function begins_anew(c)
+  assert.are_not.equal(c.node, c.w.client.node)
+  assert.equal("OPEN", c.w.client.node.status)
+  assert.equal(22, #c.w:from_client():take())
+end
+
 -- Client, RECONNECTING with a socket on which it presented its token
+cell("C-BACK-outgrown", "DISCONNECTED", { 1008 }, { "close 1008", local_end "unknown" }, {
+  before = outgrow, input = refused, asks = true, after = begins_anew,
+})
 cell("C-BACK-half", "PRECONNECTED", {}, {})
 each("C-BACK", "ownT mirror bad binary big", "RECONNECTING", { 1008 }, { "close 1008" }, asks)
 cell("C-BACK-data", "RECONNECTING", { 1008 }, { "close 1008" }, { input = as_half_or_bad, asks = true })
@@ -500,6 +526,15 @@ cell("C-RES-again", "DISCONNECTED", function(c) return { c.token } end, { local_
 })
 each("C-RES", "other mirror bad data binary big", "RECONNECTING", { 1008 }, { "close 1008" }, asks)
 cell("C-RES-lost", "RECONNECTING", {}, { "close 1006" }, asks)
+cell("C-RES-outgrown", "DISCONNECTED", { 1008 }, { "close 1008", local_end "unknown" }, {
+  before = function(c)
+    outgrow(c)
+    c.p:give(OTHER)
+  end,
+  input = refused,
+  asks = true,
+  after = begins_anew,
+})
 cell("C-RES-late", "RECONNECTING", { 1013 }, { "close 1013" }, asks)
 cell("C-RES-send", "PRECONNECTED", {}, {}, accepted)
 cell("C-RES-disconnect", "DISCONNECTED", { 1000 }, { "close 1000", local_end "local" }, accepted)
@@ -514,3 +549,14 @@ cell("C-DISC-drop", "DISCONNECTED", {}, {}, no_socket)
 cell("C-DISC-heard", "DISCONNECTED", {}, {})
 
 describe("the total table", function() table_of_plain.define(it) end)
+
+describe("a token that could be a half", function()
+  it("is presented again after a 1008: the session may be there the next time", function()
+    for _, name in ipairs { "C-BACK", "C-RES" } do
+      local c = states[name]()
+      refused(c)
+      assert.equal("RECONNECTING", c.node.status)
+      assert.equal(c.token, c.w:from_client():take())
+    end
+  end)
+end)
