@@ -179,7 +179,7 @@ void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
   else if (step == DOP_TLS_HTTP)
     answer_in_plain(s);
   else if (step == DOP_TLS_END)
-    api->eof(s->link);
+    dop_secure_eof(s);
   /* The session's turn ends with its bytes on the way, before another's begins. */
   dop_stream_service(s);
   shared->out_len = 0; /* of a stream that is closing already */
@@ -188,7 +188,7 @@ void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
 /* A handshake that the client broke off is a failed one: many say so what they think of a
  * certificate. Who says nothing at all only looked whether somebody is there. */
 static void broken_off(struct dop_stream *s, const char *code, const char *why) {
-  if (s->tls->context->server && s->tls->begun && !s->tls->ready && !s->tls->over)
+  if (s->tls->context->server && s->tls->begun && !s->tls->ready && !s->tls->failed)
     s->loop->api->refuse_tls(s->link, code, why, NULL);
 }
 
@@ -200,7 +200,7 @@ void dop_secure_lost(struct dop_stream *s, int err) {
 void dop_secure_eof(struct dop_stream *s) {
   const struct dop_driver_api *api = s->loop->api;
   broken_off(s, "EOF", "the client ended the connection during the TLS handshake");
-  if (s->tls->ready || s->tls->over || s->tls->context->server)
+  if (s->tls->ready || s->tls->failed || s->tls->context->server)
     api->eof(s->link);
   else
     api->lost(s->link, "EOF", "the server ended the connection during the TLS handshake");

@@ -23,7 +23,7 @@ int dop_secure_waits(const struct dop_stream *s);
 /* n bytes came: decrypts them and feeds the link. May run handlers. */
 void dop_secure_feed(struct dop_stream *s, char *data, size_t n);
 
-/* The peer's end came, or a libuv error in its place. */
+/* The peer's end came, by its close_notify or without, or a libuv error in its place. */
 void dop_secure_eof(struct dop_stream *s);
 void dop_secure_lost(struct dop_stream *s, int err);
 

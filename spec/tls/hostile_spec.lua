@@ -121,6 +121,18 @@ describe("a server of wss:", function()
     end)
   end
 
+  it("counts a handshake that the client ends, by close_notify too, as one that failed", function()
+    local hello = client_hello()
+    local server = listen()
+    for n, how in ipairs { function(p) p:close() end, function(p) p:send "\21\3\3\0\2\1\0" end } do
+      local p = real.raw_client(server, hello)
+      real.wait("the ServerHello", function() return #p.received > 0 end)
+      how(p)
+      real.wait("the refusal", function() return server:stats().refused_tls == n end)
+      real.wait("its end", function() return server:stats().sockets == 0 end)
+    end
+  end)
+
   it("forgets whoever stops in the middle of a ClientHello", function()
     local hello = client_hello()
     local server = listen()
@@ -271,6 +283,9 @@ describe("a client of wss:", function()
 
   it("is told of an end or a silence in the handshake", function()
     assert.equal("EOF", (told(saying("\22\3\3\0\122", "end"))))
+    local code, why = told(saying("\21\3\3\0\2\1\0", "wait")) -- close_notify
+    assert.equal("EOF", code)
+    assert.truthy(why:find("during the TLS handshake", 1, true), why)
     assert.equal("TIMEOUT", (told(saying("", "wait"), nil, { handshake_timeout = 0.05 })))
     assert.equal("TIMEOUT", (told(saying("\22\3\3\0\122\2", "wait"), nil, { handshake_timeout = 0.05 })))
   end)

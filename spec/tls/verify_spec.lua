@@ -289,6 +289,26 @@ describe("a client's certificate", function()
     assert.is_true(client.node.tls.resumed)
   end)
 
+  it("is asked for, and judged, alike by each name of the server", function()
+    local server = real.listen {
+      url = "wss://127.0.0.1:0/dop",
+      tls = pki:identity("server", {
+        ca = pki.ca, client_cert = "required", crl = pki.after,
+        hosts = { ["www.example.org"] = pki:identity "example" },
+      }),
+    }
+    local function to_host(more)
+      local tls = { ca = pki.ca, server_name = "www.example.org" }
+      for name, value in pairs(more) do tls[name] = value end
+      return tls
+    end
+    is_connected(server, to_host(alice))
+    is_refused("TLS_CLIENTCERT", "set tls.cert", server, to_host {})
+    for who, words in pairs { mallory = "unknown ca", expired = "expired", banned = "revoked" } do
+      is_refused("TLS_CLIENTCERT", words, server, to_host { cert = pki[who], key = pki:key(who) })
+    end
+  end)
+
   it("may be left out when it is optional, but not be of another authority", function()
     local subjects = {}
     local server = asking("optional", function(request)
