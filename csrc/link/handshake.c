@@ -89,7 +89,8 @@ struct dop_link *dop_link_accept(struct dop_transport *t, const char *address) {
   struct dop_event *ev =
       t->engine->watched ? dop_engine_event(t, NULL, DOP_EVENT_ACCEPT, NULL) : NULL;
   if (ev) dop_event_socket(ev, &l->socket);
-  enum dop_refusal refusal = dop_link_room(l);
+  /* Without its address it would come in uncounted. */
+  enum dop_refusal refusal = address && !l->address ? DOP_REFUSED_MEMORY : dop_link_room(l);
   if (refusal)
     dop_link_refuse_for(l, refusal, 503, DOP_RETRY_LATER,
                         refusal == DOP_REFUSED_CLOSING ? CLOSING

@@ -152,15 +152,13 @@ static int write_now(struct dop_stream *s) {
   return err;
 }
 
-static void on_shutdown(uv_shutdown_t *req, int status) {
-  (void)status; /* the peer's end, or the close timeout, follows either way */
-  stream_of(req->handle)->loop->api->free(req);
-}
-
+/* What uv_shutdown() would do once nothing is left to write, without the request that it needs
+ * memory for: a peer that is not told of the end would wait for it until the close timeout. */
 static void shut_down(struct dop_stream *s) {
-  uv_shutdown_t *req = s->loop->api->zalloc(sizeof *req);
+  uv_os_fd_t fd;
   s->shut = 1;
-  if (req && uv_shutdown(req, &s->uv.stream, on_shutdown)) s->loop->api->free(req);
+  if (uv_fileno(&s->uv.handle, &fd) == 0)
+    shutdown(fd, SHUT_WR); /* fails only where the peer is gone */
 }
 
 /* --- ends --- */

@@ -123,7 +123,7 @@ static int make_ssl(struct dop_tls *t) {
   if (!ssl) return -1;
   BIO_up_ref(t->shared->bio);
   SSL_set_bio(ssl, t->shared->bio, t->shared->bio);
-  SSL_set_app_data(ssl, t);
+  if (SSL_set_app_data(ssl, t) != 1) return -1; /* what OpenSSL calls back relies on it */
   t->cautious = CAUTIOUS;
   limit_records(ssl, SMALL);
   if (c->server) {

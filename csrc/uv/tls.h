@@ -99,6 +99,10 @@ void dop_tls_explain_certificate(const struct dop_tls *t, int verdict, const X50
 void dop_tls_explain(const struct dop_tls *t);
 void dop_tls_explain_bytes(const struct dop_tls *t, const char *data, size_t len);
 
+/* Whether one of the errors in OpenSSL's queue is that there was no memory, whatever the others
+ * make of it. Empties the queue. */
+int dop_tls_lacked_memory(void);
+
 /* The subject of a certificate in RFC 2253's form, printable ASCII. -1 when it does not fit. */
 int dop_tls_subject(const X509 *cert, char *out, size_t size);
 

@@ -18,6 +18,8 @@
 #include "uv/tls.h"
 
 #define FILE_MAX (1 << 20) /* of a file in PEM: what is larger is not one */
+/* RFC 9525 6.3, and 2: a subject is no name to dial. */
+#define HOST_FLAGS (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
 
 struct dop_tls_host {
   struct dop_tls_host *next;
@@ -36,19 +38,30 @@ static const char *reason(void) {
   return text ? text : "no reason given";
 }
 
+static int no_memory(struct making *m) {
+  snprintf(m->why, DOP_TLS_WHY, "no memory for TLS");
+  *m->code = "ENOMEM";
+  return -1;
+}
+
 __attribute__((format(printf, 2, 3))) static int fail(struct making *m, const char *format, ...) {
   va_list args;
   va_start(args, format);
   vsnprintf(m->why, DOP_TLS_WHY, format, args);
   va_end(args);
-  *m->code = ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE ? "ENOMEM" : "BADTLS";
+  *m->code = "BADTLS";
   return -1;
 }
 
-static int no_memory(struct making *m) {
-  fail(m, "no memory for TLS");
-  *m->code = "ENOMEM";
-  return -1;
+/* The same for what OpenSSL cannot use: it says why, or it has no memory. */
+__attribute__((format(printf, 2, 3))) static int refuse(struct making *m, const char *format, ...) {
+  va_list args;
+  int silent = !ERR_peek_error();
+  va_start(args, format);
+  vsnprintf(m->why, DOP_TLS_WHY, format, args);
+  va_end(args);
+  *m->code = "BADTLS";
+  return dop_tls_lacked_memory() || silent ? no_memory(m) : -1;
 }
 
 /* --- files --- */
@@ -93,7 +106,10 @@ static BIO *read_source(struct making *m, const char *what, const char *source) 
   OPENSSL_cleanse(block, sizeof block);
   if (!err) return bio;
   BIO_free(bio);
-  fail(m, "cannot read the %s %s: %s", what, source, strerror(err));
+  if (err == ENOMEM)
+    no_memory(m);
+  else
+    fail(m, "cannot read the %s %s: %s", what, source, strerror(err));
   return NULL;
 }
 
@@ -110,19 +126,19 @@ static int use_certificates(struct making *m, SSL_CTX *ctx, const char *source) 
   if (!bio) return -1;
   X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, &asked);
   if (!cert) {
-    fail(m, "no certificate in PEM in %s: %s", shown(source), reason());
+    refuse(m, "no certificate in PEM in %s: %s", shown(source), reason());
   } else if (SSL_CTX_use_certificate(ctx, cert) != 1) {
-    fail(m, "the certificate %s cannot be used: %s", shown(source), reason());
+    refuse(m, "the certificate %s cannot be used: %s", shown(source), reason());
   } else {
     err = 0;
     X509 *link;
     while (!err && (link = PEM_read_bio_X509(bio, NULL, no_passphrase, &asked))) {
       if (SSL_CTX_add0_chain_cert(ctx, link) == 1) continue;
       X509_free(link);
-      err = fail(m, "the chain in %s cannot be used: %s", shown(source), reason());
+      err = refuse(m, "the chain in %s cannot be used: %s", shown(source), reason());
     }
     if (!err && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-      err = fail(m, "the chain in %s cannot be read: %s", shown(source), reason());
+      err = refuse(m, "the chain in %s cannot be read: %s", shown(source), reason());
     ERR_clear_error();
   }
   X509_free(cert);
@@ -138,10 +154,10 @@ static int use_key(struct making *m, SSL_CTX *ctx, const char *source, const cha
   if (!key && asked)
     err = fail(m, "the key %s is encrypted: give one without a passphrase", shown(source));
   else if (!key)
-    err = fail(m, "no private key in PEM in %s: %s", shown(source), reason());
+    err = refuse(m, "no private key in PEM in %s: %s", shown(source), reason());
   else if (SSL_CTX_use_PrivateKey(ctx, key) != 1)
-    err = fail(m, "the key %s does not fit the certificate %s: %s", shown(source), shown(cert),
-               reason());
+    err = refuse(m, "the key %s does not fit the certificate %s: %s", shown(source), shown(cert),
+                 reason());
   EVP_PKEY_free(key);
   BIO_free(bio);
   return err;
@@ -184,11 +200,11 @@ static int add_all(struct making *m, SSL_CTX *ctx, const char *what, const char 
   if (!bio) return -1;
   while ((added = add(ctx, bio, tell)) > 0) count++;
   if (added < 0)
-    err = fail(m, "the %s in %s cannot be used: %s", what, shown(source), reason());
+    err = refuse(m, "the %s in %s cannot be used: %s", what, shown(source), reason());
   else if (count && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-    err = fail(m, "a %s that cannot be read in %s: %s", what, shown(source), reason());
+    err = refuse(m, "a %s that cannot be read in %s: %s", what, shown(source), reason());
   else if (!count)
-    err = fail(m, "no %s in PEM in %s: %s", what, shown(source), reason());
+    err = refuse(m, "no %s in PEM in %s: %s", what, shown(source), reason());
   if (!err) ERR_clear_error();
   BIO_free(bio);
   return err;
@@ -206,7 +222,7 @@ static int trust(struct making *m, SSL_CTX *ctx, const char *source, int tell) {
   if (is_pem(source) || stat(source, &st) || !S_ISDIR(st.st_mode))
     return add_all(m, ctx, "certificate", source, add_authority, tell);
   if (SSL_CTX_load_verify_locations(ctx, NULL, source) == 1) return 0;
-  return fail(m, "the authorities in %s cannot be used: %s", source, reason());
+  return refuse(m, "the authorities in %s cannot be used: %s", source, reason());
 }
 
 X509_STORE *dop_tls_system_store(void) {
@@ -219,12 +235,25 @@ X509_STORE *dop_tls_system_store(void) {
   return store;
 }
 
+/* Whether the certificate names whom a client dials. OpenSSL was asked as well, but it copies the
+ * name twice before it looks, and without memory for a copy it goes on as if there was none. */
+static int names_peer(const struct dop_tls_context *c, X509 *cert) {
+  if (c->server) return 1;
+  if (c->by_address) return X509_check_ip_asc(cert, c->name, 0) == 1;
+  return X509_check_host(cert, c->name, 0, HOST_FLAGS, NULL) == 1;
+}
+
 /* The certificate is at hand only now. */
 static int note_verdict(int ok, X509_STORE_CTX *x) {
   SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
   struct dop_tls *t = SSL_get_app_data(ssl);
+  X509 *cert = X509_STORE_CTX_get_current_cert(x);
+  if (ok && X509_STORE_CTX_get_error_depth(x) == 0 && !names_peer(dop_tls_context_of(t), cert)) {
+    X509_STORE_CTX_set_error(x, X509_V_ERR_OUT_OF_MEM);
+    ok = 0;
+  }
   if (!ok) {
-    dop_tls_explain_certificate(t, X509_STORE_CTX_get_error(x), X509_STORE_CTX_get_current_cert(x));
+    dop_tls_explain_certificate(t, X509_STORE_CTX_get_error(x), cert);
     t->judged = 1;
   }
   return ok;
@@ -233,12 +262,10 @@ static int note_verdict(int ok, X509_STORE_CTX *x) {
 static int check_peer(struct making *m, struct dop_tls_context *c) {
   X509_VERIFY_PARAM *param = SSL_CTX_get0_param(c->ctx);
   SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, note_verdict);
-  /* RFC 9525 6.3, and 2: a subject is no name to dial. */
-  X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-                                             X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  X509_VERIFY_PARAM_set_hostflags(param, HOST_FLAGS);
   int ok = c->by_address ? X509_VERIFY_PARAM_set1_ip_asc(param, c->name)
                          : X509_VERIFY_PARAM_set1_host(param, c->name, 0);
-  return ok == 1 ? 0 : fail(m, "no certificate can be checked for the name \"%s\"", c->name);
+  return ok == 1 ? 0 : refuse(m, "no certificate can be checked for the name \"%s\"", c->name);
 }
 
 /* Tickets bring a client's certificate back unchecked: they count only where the same authorities
@@ -371,9 +398,9 @@ static int use_ciphers(struct making *m, SSL_CTX *ctx, const char *list) {
     p += n + (p[n] == ':');
   }
   if (*old && SSL_CTX_set_cipher_list(ctx, old) != 1)
-    return fail(m, "no cipher of TLS 1.2 is known in \"%s\": %s", old, reason());
+    return refuse(m, "no cipher of TLS 1.2 is known in \"%s\": %s", old, reason());
   if (*new &&SSL_CTX_set_ciphersuites(ctx, new) != 1)
-    return fail(m, "a cipher of TLS 1.3 is not known in \"%s\": %s", new, reason());
+    return refuse(m, "a cipher of TLS 1.3 is not known in \"%s\": %s", new, reason());
   return 0;
 }
 

@@ -17,6 +17,17 @@ __attribute__((format(printf, 3, 4))) static void tell(const struct dop_tls *t, 
   t->shared->code = code;
 }
 
+int dop_tls_lacked_memory(void) {
+  unsigned long error;
+  int lacked = 0;
+  while ((error = ERR_get_error()) != 0) lacked |= ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+  return lacked;
+}
+
+static void tell_no_memory(const struct dop_tls *t) {
+  tell(t, "ENOMEM", "no memory for TLS");
+}
+
 /* --- certificates --- */
 
 static int print_bio(BIO *bio, char *out, size_t size) {
@@ -104,6 +115,9 @@ void dop_tls_explain_certificate(const struct dop_tls *t, int verdict, const X50
     tell(t, "TLS_CERT", "\"crl\" has no list of who signed the certificate of %s (issuer %s)", name,
          text);
     break;
+  case X509_V_ERR_OUT_OF_MEM:
+    tell_no_memory(t);
+    break;
   default:
     tell(t, "TLS_CERT", "the certificate of %s cannot be used: %s", name,
          X509_verify_cert_error_string(verdict));
@@ -184,8 +198,8 @@ void dop_tls_explain(const struct dop_tls *t) {
     return; /* it was told when it was looked at */
   if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
     tell(t, "TLS_CLIENTCERT", "the client has no certificate, and one is required");
-  else if (reason == ERR_R_MALLOC_FAILURE)
-    tell(t, "ENOMEM", "no memory for TLS");
+  else if (dop_tls_lacked_memory() || !error)
+    tell_no_memory(t);
   else if (is_about_versions(reason))
     tell(t, "TLS_VERSION", "the peer shares no version or cipher with this end: %s", text);
   else if (is_alert(reason))
