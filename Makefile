@@ -114,7 +114,7 @@ $(SIM): $(call objects,$(SIM_C))
 FAIL = $(BUILD)/failmalloc
 FAIL_LIB = $(if $(filter luajit,$(THE_LUA)),luajit-5.1,$(THE_LUA))
 .PHONY: failmalloc
-failmalloc: need-build ## every allocation fails in turn, once and for good; FAILMALLOC_STEP=n: each n-th; SCENES=...
+failmalloc: need-build ## every allocation fails in turn, once and for good; FAILMALLOC_STEP=n: each n-th; FAILMALLOC_JOBS=n; SCENES=...
 	$(call each,failmalloc-one)
 
 .PHONY: failmalloc-one
@@ -127,7 +127,7 @@ failmalloc-sees: need-build ## faults that failmalloc must see, one after the ot
 	@$(MAKE) --no-print-directory -s build/lua5.4/failmalloc LUA=lua5.4
 	@SOURCES="$(CORE_C) $(UV_C)" lua5.4 spec/failmalloc/sees.lua $(FAULT)
 
-$(FAIL): spec/failmalloc/main.c $(call objects,$(CORE_C) $(UV_C))
+$(FAIL): $(wildcard spec/failmalloc/*.c) $(call objects,$(CORE_C) $(UV_C))
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) -MF $@.d $(LDFLAGS) -o $@ $^ -l$(FAIL_LIB) -luv -lssl -lcrypto -lz -lm
 

@@ -4,25 +4,35 @@
 -- While memory fails a scene may end at any line, so that what must be known afterwards is kept without an
 -- allocation: in tables whose places are there before.
 
+local certificates = require "spec.support.certificates"
+local core = require "dop.core"
 local dop = require "dop"
 
-local kit = {}
+local kit = { pki = certificates.at(os.getenv "FAILMALLOC_PKI" or "FAILMALLOC_PKI-is-not-set") }
 
 local PATIENCE = 0.05 -- seconds that a scene waits once memory has failed: what does not come is given up
 local open = {}
 local opened = 0
-for i = 1, 48 do open[i] = false end
-
+for i = 1, 96 do open[i] = false end
 
 local loop = dop.loop()
 
---- Lets the loop work until condition() is true.
-function kit.wait(what, condition)
+--- Lets the loop work until condition() is true, for `most` seconds (5) where memory has not failed.
+function kit.wait(what, condition, most)
   local from = loop:now()
   while not condition() do
     loop:step()
-    if loop:now() - from > (memory.failed() and PATIENCE or 5) then error("waited in vain for " .. what, 2) end
+    if loop:now() - from > (memory.failed() and PATIENCE or most or 5) then error("waited in vain for " .. what, 2) end
   end
+end
+
+local wrong = false
+
+--- What has to be so whatever memory there is: without it the round fails, and does not only end early.
+function kit.insist(so, what)
+  if so then return so end
+  wrong = wrong or what
+  error(what, 2)
 end
 
 --- A transport, which is closed at the end of the scene whatever happens.
@@ -32,7 +42,9 @@ local function must(transport, why, code)
     open[opened] = transport
     return transport
   end
-  assert(type(why) == "string" and type(code) == "string", "nil needs a message and a code")
+  kit.insist(type(why) == "string" and type(code) == "string", "nil needs a message and a code")
+  -- The scenes have good certificates; of one whose key could not be read OpenSSL says no more than that.
+  kit.insist(code ~= "BADTLS" or why:find "ee key too small$", why)
   error(code .. ": " .. why, 0)
 end
 
@@ -45,8 +57,14 @@ function kit.finally(fn) last = fn end
 
 --- dop.listen and dop.connect; what they cannot make for want of memory is an error.
 function kit.listen(options)
+  options = options or {}
   options.url = options.url or "ws://127.0.0.1:0/"
   return must(dop.listen(options))
+end
+
+--- The options of a server of wss: with that certificate, and more in its `tls`.
+function kit.wss(name, more)
+  return { url = "wss://127.0.0.1:0/", tls = kit.pki:identity(name, more) }
 end
 
 --- The same where another server has just been.
@@ -64,14 +82,17 @@ local function soon() return 0.002 end
 function kit.connect(server, options)
   options = options or {}
   options.url = options.url or server.url
+  if options.url:find "^wss:" then options.tls = options.tls or { ca = kit.pki.ca } end
   options.retry = options.retry or soon
   return must(dop.connect(options))
 end
 
+local function echo(node, message, kind) node:send(message, kind) end
+
 --- A server that echoes, and a client of it that is CONNECTED.
 function kit.pair(server_options, client_options)
-  local server = kit.listen(server_options or {})
-  server:on("message", function(node, message, kind) node:send(message, kind) end)
+  local server = kit.listen(server_options)
+  server:on("message", echo)
   local client = kit.connect(server, client_options)
   kit.connected(client)
   return server, client
@@ -92,6 +113,49 @@ function kit.echo(client, message, kind)
   assert(back == message)
 end
 
+--- Lets everything end that is to end on an engine of the scene's own: turn() is one turn of it.
+function kit.run_out(engine, turn)
+  for _ = 1, 6 do
+    engine:advance(engine:now() + 100)
+    if turn then turn() else engine:turn() end
+  end
+end
+
+--- A scene of two ends on an engine of their own, which it carries bytes between and whose clock it moves.
+function kit.by_hand(options, talk)
+  return function()
+    local engine = core.engine()
+    local server, client, near, far
+    local function turn()
+      for _ = 1, 6 do
+        engine:turn()
+        if far then far:feed(near:output()) end
+        engine:turn()
+        if far then near:feed(far:output()) end
+      end
+    end
+    kit.finally(function()
+      if client then client:close() end
+      if server then server:close() end
+      if near then near:lost() end
+      if far then far:lost() end
+      kit.run_out(engine, turn)
+    end)
+    server = must(core.transport(engine, "server", options))
+    client = must(core.transport(engine, "client", options))
+    local heard = 0
+    server:on("message", function(node, message, kind)
+      heard = heard + 1
+      node:send(message, kind)
+    end)
+    near = core.dial(client, "localhost", "/x")
+    far = near and core.accept(server, "127.0.0.1:7")
+    if not far then error("ENOMEM", 0) end
+    turn()
+    talk(near, far, turn, client, server, engine, function() return heard end)
+  end
+end
+
 --- What the registry keeps of ours, as text.
 function kit.anchored()
   local list = {}
@@ -104,10 +168,10 @@ end
 
 function kit.anchors() return #kit.anchored() end
 
---- Closes what the scene left open, and waits until its sockets are gone.
+--- Closes what the scene left open, and waits until its sockets are gone. Raises for what is not as it has to be.
 function kit.close()
-  local fn = last
-  last = false
+  local fn, what = last, wrong
+  last, wrong = false, false
   if fn then fn() end
   for i = 1, opened do
     if open[i] then open[i]:close() end
@@ -118,9 +182,10 @@ function kit.close()
       if open[i] then sockets = sockets + open[i]:stats().sockets end
     end
     return sockets == 0
-  end)
+  end, 4) -- less than the close timeout, which is for a peer that does not answer
   for i = 1, opened do open[i] = false end
   opened = 0
+  assert(not what, what)
 end
 
 -- --- the bystander ---
@@ -128,19 +193,30 @@ end
 local bystander = { sent = 0, got = 0, wrong = false, ended = false }
 kit.bystander = bystander
 
-function bystander.begin()
+--- `tls`: it speaks it, and so does whoever is new.
+function bystander.begin(tls)
   local b = bystander
-  b.server = assert(dop.listen { url = "ws://127.0.0.1:0/" })
+  local ca = tls and { ca = kit.pki.ca } or nil
+  b.server = assert(dop.listen(tls and kit.wss() or { url = "ws://127.0.0.1:0/" }))
+  if tls then
+    b.door = assert(dop.listen(kit.wss()))
+    b.door:on("message", echo)
+  end
   b.server:on("message", function(_, message)
     b.got = b.got + 1
     if tonumber(message) ~= b.got then b.wrong = message end
   end)
-  b.client = assert(dop.connect { url = b.server.url, retry = soon })
+  b.client = assert(dop.connect { url = b.server.url, retry = soon, tls = ca })
   local function ended() b.ended = true end
   b.server:on("disconnect", ended)
   b.client:on("disconnect", ended)
   kit.connected(b.client)
   b.node = b.client.node
+  -- OpenSSL keeps what it looked up, and a resumed session is more than a new one: it shall have been one.
+  if not tls then return end
+  b.node:drop()
+  kit.wait("the return", function() return b.server:stats().reconnects == 1 end)
+  kit.connected(b.client)
 end
 
 --- One message more; what is not accepted does not count. So long that each copy of it is one in Lua, too.
@@ -161,11 +237,13 @@ end
 function bystander.finish()
   bystander.client:close()
   bystander.server:close()
+  if bystander.door then bystander.door:close() end
 end
 
 --- A new session works.
 function kit.newcomer()
-  local _, client = kit.pair()
+  local client = bystander.door and kit.connect(bystander.door) or select(2, kit.pair())
+  kit.connected(client)
   kit.echo(client, "again")
 end
 

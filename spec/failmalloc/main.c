@@ -3,37 +3,44 @@
  *   failmalloc SCRIPT ARGUMENT...
  *
  * Runs the script with the core and its driver built in, each of which asks for memory through this
- * file: the core's hook, lua_Alloc, libuv's allocator. Owns the counters. After lua_close() nothing
- * may be left of any of them; what is left, is told and is exit code 3. Never shipped.
+ * file: the core's hook (zlib asks there, too), lua_Alloc, libuv's allocator, OpenSSL's. Owns the
+ * counters. After lua_close() nothing may be left of any of them; what is left, is told and is exit
+ * code 3. Never shipped.
  *
  * The script finds these functions in the global table `memory`:
  *
- *   call(source, mode, n, fn)  runs fn() while the n-th request of the source ("core", "lua", "uv")
- *                              fails; from then on each ("always"), this one ("once"), or the first
- *                              try of it ("retry": Lua 5.4 asks again after a collection).
+ *   call(source, mode, n, fn)  runs fn() while the n-th request of the source ("core", "lua", "uv",
+ * "ssl") fails; from then on each ("always"), this one ("once"), or the first try of it ("retry":
+ * Lua 5.4 asks again after a collection).
  *                              -> ok, error, how many requests there were, whether one failed
  *   state(source, mode, n, fn) the same for the function's bytecode in a state of its own, which is
  *                              also closed before memory is back -> error, requests, failed, left
  *   failed()                   whether a request has failed in the call() that is under way
- *   live()                     blocks of the core and of libuv that are there now
+ *   live()                     blocks of the core, of libuv and of OpenSSL that are there now
+ *   proxy()                    the port of an HTTP proxy
+ *   sites()                    those of OpenSSL, by the place that asked for them: {[place] =
+ * number}
  */
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
 #include "base/alloc.h"
+#include "proxy.h"
 
 int luaopen_dop_core(lua_State *L);
 int luaopen_dop_uv(lua_State *L);
 
-enum which { CORE, LUA, UV, SOURCES };
+enum which { CORE, LUA, UV, TLS, SOURCES };
 enum mode { ONCE, ALWAYS, RETRY };
 
-static const char *const source_names[] = {"core", "lua", "uv", NULL};
+static const char *const source_names[] = {"core", "lua", "uv", "ssl", NULL};
 static const char *const mode_names[] = {"once", "always", "retry", NULL};
 
 static struct source {
@@ -124,6 +131,53 @@ static void uv_memory_free(void *old) {
   take_back(&sources[UV], old);
 }
 
+/* OpenSSL says where it asks, so that what is left has a name. */
+struct ssl_block {
+  struct ssl_block *prev, *next;
+  const char *file;
+  size_t line; /* and a size that keeps what follows aligned */
+};
+
+static struct ssl_block ssl_blocks = {&ssl_blocks, &ssl_blocks, NULL, 0};
+
+static void *ssl_memory_realloc(void *old, size_t size, const char *file, int line) {
+  struct source *s = &sources[TLS];
+  struct ssl_block *b = old ? (struct ssl_block *)old - 1 : NULL;
+  int failed = s->failed;
+  if (size != 0 && fails(s, old, 0, size)) {
+    if (!failed) fprintf(stderr, "-- asked for at %s:%d\n", file, line);
+    return NULL;
+  }
+  if (b) {
+    b->prev->next = b->next;
+    b->next->prev = b->prev;
+  }
+  if (size == 0) {
+    take_back(s, b);
+    return NULL;
+  }
+  b = give(s, b, sizeof *b + size);
+  if (!b) abort();
+  *b = (struct ssl_block){&ssl_blocks, ssl_blocks.next, file, (size_t)line};
+  b->prev->next = b->next->prev = b;
+  return b + 1;
+}
+
+static void *ssl_memory_malloc(size_t size, const char *file, int line) {
+  return ssl_memory_realloc(NULL, size, file, line);
+}
+
+static void ssl_memory_free(void *old, const char *file, int line) {
+  ssl_memory_realloc(old, 0, file, line);
+}
+
+/* OpenSSL's queue of errors keeps the text of each place that was ever used. Here all of them are,
+ * so that these blocks are always there. */
+static void fill_error_queue(void) {
+  for (int i = 0; i < ERR_NUM_ERRORS; i++) ERR_raise_data(ERR_LIB_USER, 1, "%0200d", 0);
+  ERR_clear_error();
+}
+
 static void arm(struct source *s, enum mode mode, lua_Integer n) {
   s->count = 0;
   s->fail_at = (size_t)n;
@@ -150,12 +204,35 @@ static int memory_call(lua_State *L) {
 }
 
 static int memory_live(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)(sources[CORE].live + sources[UV].live));
+  fill_error_queue();
+  lua_pushinteger(L, (lua_Integer)(sources[CORE].live + sources[UV].live + sources[TLS].live));
+  return 1;
+}
+
+static int memory_sites(lua_State *L) {
+  lua_newtable(L);
+  for (const struct ssl_block *b = ssl_blocks.next; b != &ssl_blocks; b = b->next) {
+    lua_pushfstring(L, "%s:%d", b->file, (int)b->line);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    lua_pushinteger(L, lua_tointeger(L, -1) + 1);
+    lua_remove(L, -2);
+    lua_rawset(L, -3);
+  }
   return 1;
 }
 
 static int memory_failed(lua_State *L) {
-  lua_pushboolean(L, sources[CORE].failed || sources[LUA].failed || sources[UV].failed);
+  int any = 0;
+  for (int i = 0; i < SOURCES; i++) any |= sources[i].failed;
+  lua_pushboolean(L, any);
+  return 1;
+}
+
+static int memory_proxy(lua_State *L) {
+  static int port;
+  if (!port) port = proxy_start();
+  lua_pushinteger(L, port);
   return 1;
 }
 
@@ -164,6 +241,8 @@ static int memory_state(lua_State *L);
 static const luaL_Reg memory_functions[] = {{"call", memory_call},
                                             {"failed", memory_failed},
                                             {"live", memory_live},
+                                            {"proxy", memory_proxy},
+                                            {"sites", memory_sites},
                                             {"state", memory_state},
                                             {NULL, NULL}};
 
@@ -219,6 +298,7 @@ static int memory_state(lua_State *L) {
   char why[200] = "";
   p.code = luaL_checklstring(L, 4, &p.len);
   size_t before[SOURCES];
+  fill_error_queue();
   for (int i = 0; i < SOURCES; i++) before[i] = sources[i].live;
   arm(s, mode, n);
   lua_State *inner = lua_newstate(lua_memory, &sources[LUA]);
@@ -232,6 +312,7 @@ static int memory_state(lua_State *L) {
     lua_close(inner);
   }
   s->armed = 0;
+  fill_error_queue();
   lua_Integer left[SOURCES];
   for (int i = 0; i < SOURCES; i++) left[i] = (lua_Integer)sources[i].live - (lua_Integer)before[i];
   lua_pushstring(L, why[0] ? why : NULL);
@@ -264,6 +345,12 @@ int main(int argc, char **argv) {
   if (argc < 2) return 2;
   dop_alloc_set(core_memory, &sources[CORE]);
   uv_replace_allocator(uv_memory_malloc, uv_memory_realloc, uv_memory_calloc, uv_memory_free);
+  if (CRYPTO_set_mem_functions(ssl_memory_malloc, ssl_memory_realloc, ssl_memory_free) != 1) {
+    fprintf(stderr, "failmalloc: OpenSSL has asked for memory already\n");
+    return 4;
+  }
+  /* What it makes once in a process: it fails for good when that finds no memory. */
+  OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS, NULL);
   lua_State *L = lua_newstate(lua_memory, &sources[LUA]);
   if (!L) {
     fprintf(stderr, "failmalloc: this Lua takes no allocator of ours\n");
@@ -272,6 +359,7 @@ int main(int argc, char **argv) {
   int err = run_protected(L, run_script, &c);
   if (err) fprintf(stderr, "failmalloc: %s\n", lua_tostring(L, -1));
   lua_close(L);
+  OPENSSL_cleanup(); /* what it keeps for the whole process is no leak: it goes here */
   for (int i = 0; i < SOURCES; i++) {
     if (!sources[i].live) continue;
     fprintf(stderr, "failmalloc: %d blocks of %s are left after lua_close\n", (int)sources[i].live,

@@ -1,65 +1,67 @@
---- One scene while memory fails, run by main.c: run.lua SCENE SOURCE MODE STEP [FIRST]
+--- One scene while memory fails, run by main.c: run.lua SCENE SOURCE-MODE[-STEP[-FIRST[-LAST]]]...
 --
--- Runs the scene with its first, second, third ... request for memory failing, until none of its own is
--- left; STEP leaves some out. After each: the bystander lost nothing, a new session works, and what was
--- made is gone. `run.lua --list` names the scenes.
+-- For each of those ways runs the scene with its first, second, third ... request for memory failing, until none of
+-- its own is left; STEP leaves some out, it begins with FIRST, and ends behind LAST. After each: the bystander lost
+-- nothing, a new session works, and what was made is gone. Prints each way with its number of requests.
+-- `run.lua --list` names the scenes. FAILMALLOC_PKI is a folder of spec/support/certificates.lua, for TLS.
 
 local scenes = dofile "spec/failmalloc/scenes.lua"
 
-local name, source, mode, step, first = ...
+local name = ...
 if name == "--list" then
-  for _, scene in ipairs(scenes) do print(scene.name, scene.check and "check" or scene.state and "state" or "call") end
+  for _, scene in ipairs(scenes) do print(scene.name, scene.kind, scene.tls and "tls" or "") end
   return
 end
-step, first = tonumber(step), tonumber(first or 1)
 local every = tonumber(os.getenv "EVERY" or 8) -- so many rounds go by until it is looked at what they left
 
 local scene
 for _, one in ipairs(scenes) do if one.name == name then scene = one end end
 assert(scene, "no such scene: " .. name)
 
+local source, mode = "core", "once" -- of the way that is under way
+
 local function broken(n, what, why)
   io.stderr:write(("FAILED %s, request %d of %s, %s: %s: %s\n"):format(name, n, source, mode, what, tostring(why)))
   os.exit(1)
 end
 
-local function mark(n) io.stderr:write("-- request ", n, "\n") end
-
 -- --- scenes that have a state of their own, which is closed in the middle ---
 
 local function in_state()
-  local code = string.dump(scene.state)
-  local n = first
-  while true do
-    mark(n)
+  local code = string.dump(scene.run)
+  -- What OpenSSL makes once in a process belongs to no state.
+  for _ = 1, 3 do memory.state("core", "once", 0, code) end
+  return function(n)
     local why, count, failed, left = memory.state(source, mode, n, code)
     for of, blocks in pairs(left) do
       if blocks ~= 0 then broken(n, "left after lua_close", ("%d blocks of %s"):format(blocks, of)) end
     end
-    if not failed then
-      if why then broken(n, "without a failure", why) end
-      return print(count)
-    end
-    n = n + step
+    if not failed and why then broken(n, "without a failure", why) end
+    return count, failed
   end
 end
 
 -- --- the others ---
 
+-- What LuaJIT has compiled holds the objects that it took for constants: a client in an upvalue, and its node.
+local function collect()
+  if jit then jit.flush() end
+  collectgarbage()
+  collectgarbage()
+end
+
 local function in_call()
   local kit = require "spec.failmalloc.kit"
   local bystander = kit.bystander
-  local baseline, anchors = 0, 0
-  bystander.begin()
+  local baseline, anchors, sites = 0, 0, {}
 
-  -- What LuaJIT has compiled holds the objects that it took for constants: a client in an upvalue, and its node.
-  local function collect()
-    if jit then jit.flush() end
-    collectgarbage()
-    collectgarbage()
+  -- Memory does not fail yet while the scene is made ready.
+  local function play(from, how, n)
+    local ok, run = pcall(scene.ready)
+    if not ok then broken(n, "making it ready", run) end
+    return memory.call(from, how, n, run)
   end
 
-  -- What is there while nothing happens: the most that the first rounds needed, which do not fail.
   local function settle(n)
     for _, what in ipairs { { "closing", kit.close }, { "the bystander", bystander.check },
       { "a new session", kit.newcomer }, { "closing", kit.close } } do
@@ -68,31 +70,38 @@ local function in_call()
     end
   end
 
+  local function tell_left()
+    for place, number in pairs(memory.sites()) do
+      local more = number - (sites[place] or 0)
+      if more > 0 then io.stderr:write(("-- of OpenSSL: %d more at %s\n"):format(more, place)) end
+    end
+    for _, text in ipairs(kit.anchored()) do io.stderr:write("-- anchored: ", text, "\n") end
+  end
+
   local function check_left(n)
     local ok = pcall(kit.wait, "what is left", function()
       collect()
       return memory.live() <= baseline and kit.anchors() <= anchors
     end)
-    if not ok then
-      for _, text in ipairs(kit.anchored()) do io.stderr:write("-- anchored: ", text, "\n") end
-      broken(n, "what is left", ("%d blocks more than before, %d anchors more"):format(
-        memory.live() - baseline, kit.anchors() - anchors))
-    end
+    if ok then return end
+    tell_left()
+    broken(n, "what is left", ("%d blocks more than before, %d anchors more"):format(
+      memory.live() - baseline, kit.anchors() - anchors))
   end
 
+  -- What is there while nothing happens: the most that the first rounds needed, which do not fail.
+  bystander.begin(scene.tls)
   for _ = 1, 3 do
-    local ok, why = memory.call(source, mode, 0, scene.run)
+    local ok, why = play("core", "once", 0)
     if not ok then broken(0, "without a failure", why) end
     settle(0)
     collect()
-    baseline, anchors = math.max(baseline, memory.live()), math.max(anchors, kit.anchors())
+    baseline, anchors, sites = math.max(baseline, memory.live()), math.max(anchors, kit.anchors()), memory.sites()
   end
 
-  if scene.check then print(0) end
-  local n, runs = first, 0
-  while not scene.check do
-    mark(n)
-    local ok, why, count, failed = memory.call(source, mode, n, scene.run)
+  local runs = 0
+  return function(n)
+    local ok, why, count, failed = play(source, mode, n)
     if not failed and not ok then broken(n, "without a failure", why) end
     if not ok then
       io.stderr:write("-- it ended with: ", tostring(why), "\n")
@@ -101,14 +110,26 @@ local function in_call()
     settle(n)
     runs = runs + 1
     if runs % every == 0 or not failed then check_left(n) end
-    if not failed then
-      print(count)
-      break
-    end
-    n = n + step
+    return count, failed
+  end, function()
+    bystander.finish()
+    require("dop").run()
   end
-  bystander.finish()
-  require("dop").run()
 end
 
-if scene.state then in_state() else in_call() end
+-- --- the ways ---
+
+local round, finish = (scene.kind == "state" and in_state or in_call)()
+for _, way in ipairs { select(2, ...) } do
+  local step, first, last
+  source, mode, step, first, last = way:match "^(%a+)-(%a+)-?(%d*)-?(%d*)-?(%d*)$"
+  assert(source, "no such way: " .. way)
+  local n, count, failed = tonumber(first) or 1, 0, scene.kind ~= "check"
+  while failed and n <= (tonumber(last) or math.huge) do
+    io.stderr:write(("-- request %d of %s, %s\n"):format(n, source, mode))
+    count, failed = round(n)
+    n = n + (tonumber(step) or 1)
+  end
+  print(source, mode, count)
+end
+if finish then finish() end

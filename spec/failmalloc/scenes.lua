@@ -9,9 +9,14 @@ local kit = require "spec.failmalloc.kit"
 
 local scenes = {}
 
-local function scene(name, run) scenes[#scenes + 1] = { name = name, run = run } end
-local function check(name, run) scenes[#scenes + 1] = { name = name, run = run, check = true } end
-local function state(name, run) scenes[#scenes + 1] = { name = name, state = run } end
+local function add(name, kind, entry)
+  entry.name, entry.kind = name, kind
+  scenes[#scenes + 1] = entry
+end
+
+local function scene(name, run) add(name, "call", { ready = function() return run end }) end
+local function check(name, run) add(name, "check", { ready = function() return run end }) end
+local function state(name, run) add(name, "state", { run = run }) end
 
 local wait, say = kit.wait, kit.bystander.say
 
@@ -116,6 +121,26 @@ check("lost", function()
   assert(server:stats().expired == 40)
 end)
 
+-- A drain goes on, though there is no memory for a deadline: each server keeps a place for it.
+check("drained", function()
+  local servers = {}
+  for i = 1, 24 do
+    servers[i] = kit.listen { url = "local:drained-" .. i }
+    local client = kit.connect(servers[i])
+    kit.connected(client)
+    client.node:pause()
+    assert(servers[i]:nodes()[1]:send "held up")
+  end
+  memory.call("core", "always", 1, function()
+    for _, server in ipairs(servers) do server:close { drain = 0.05 } end
+  end)
+  for _, server in ipairs(servers) do assert(server.draining, "a drain ended before its time") end
+  wait("their end", function()
+    for _, server in ipairs(servers) do if not server.closed then return end end
+    return true
+  end)
+end)
+
 scene("pause", function()
   local server = kit.listen {}
   local got, node = 0, nil
@@ -170,45 +195,7 @@ scene("huge", function()
   wait("it", function() return got == 6000000 or not client.node.attached end)
 end)
 
--- Two ends on an engine of their own, which the scene carries bytes between and whose clock it moves.
-local function by_hand(options, talk)
-  return function()
-    local engine = core.engine()
-    local server, client, near, far
-    local function turn()
-      for _ = 1, 6 do
-        engine:turn()
-        if far then far:feed(near:output()) end
-        engine:turn()
-        if far then near:feed(far:output()) end
-      end
-    end
-    kit.finally(function()
-      if client then client:close() end
-      if server then server:close() end
-      if near then near:lost() end
-      if far then far:lost() end
-      for _ = 1, 6 do
-        engine:advance(engine:now() + 100)
-        turn()
-      end
-    end)
-    server = kit.must(core.transport(engine, "server", options))
-    client = kit.must(core.transport(engine, "client", options))
-    local heard = 0
-    server:on("message", function(node, message, kind)
-      heard = heard + 1
-      node:send(message, kind)
-    end)
-    near = core.dial(client, "localhost", "/x")
-    far = near and core.accept(server, "127.0.0.1:7")
-    if not far then error("ENOMEM", 0) end
-    turn()
-    talk(near, far, turn, client, server, engine, function() return heard end)
-  end
-end
-
-scene("fragments", by_hand({ lossless = false }, function(_, far, turn, client, server, _, heard)
+scene("fragments", kit.by_hand({ lossless = false }, function(_, far, turn, client, server, _, heard)
   if client.node.status ~= "CONNECTED" then error("ENOMEM", 0) end
   local function feed(bytes)
     for i = 1, #bytes, 3 do far:feed(bytes:sub(i, i + 2)) end
@@ -223,7 +210,7 @@ scene("fragments", by_hand({ lossless = false }, function(_, far, turn, client, 
   feed(frames.encode(frames.CLOSE, "\3\232bye", { mask = true }))
 end))
 
-scene("by-hand", by_hand({ lossless = true }, function(near, far, turn, client, server, engine)
+scene("by-hand", kit.by_hand({ lossless = true }, function(near, far, turn, client, server, engine)
   client.node:send "one"
   client.node:send "\16ack-like"
   turn()
@@ -249,7 +236,7 @@ scene("by-hand", by_hand({ lossless = true }, function(near, far, turn, client, 
 end))
 
 -- Somebody presents the token of a session that has a socket: it is probed, and lost.
-scene("two-holders", by_hand({ lossless = false }, function(near, far, _, client, server, engine)
+scene("two-holders", kit.by_hand({ lossless = false }, function(near, far, _, client, server, engine)
   local token = client.node.token
   if not token then error("ENOMEM", 0) end
   for seconds = 0, 3, 3 do
@@ -469,5 +456,11 @@ state("abandoned", function()
   for _ = 1, 20 do lib.loop():step() end
   -- Nothing is closed.
 end)
+
+-- --- what has a file of its own ---
+
+for _, file in ipairs { "scenes_http", "scenes_tls" } do
+  require("spec.failmalloc." .. file)(add)
+end
 
 return scenes

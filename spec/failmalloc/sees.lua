@@ -3,6 +3,7 @@
 -- Run by make failmalloc-sees. The fault's scene, with that source of memory failing in that way, must not end well.
 -- Without a fault it must. Built from the objects of build/lua5.4.
 
+local certificates = require "spec.support.certificates"
 local planted = require "spec.support.planted"
 
 local ROOT, BUILD = "build/failmalloc-faults", "build/lua5.4"
@@ -10,18 +11,20 @@ local CC = (os.getenv "CC" or "cc") .. " -std=gnu11 -O1 -g -Icsrc -I/usr/include
 
 local run, faults = planted.run, planted.load "spec/failmalloc/faults.lua"
 
+local pki = certificates.new()
+
 local function ends_well(program, lua, way)
-  local scene, source, mode = way:match "^(%S+) (%S+) (%S+)$"
-  return run("LUA_PATH='%s/?.lua;%s/?/init.lua;./?.lua;;' timeout -k 5 120 %s spec/failmalloc/run.lua %s %s %s 1 "
-    .. ">%s/log 2>&1 </dev/null", lua, lua, program, scene, source, mode, ROOT)
+  local scene, how = way:match "^(%S+) (.+)$"
+  return run("FAILMALLOC_PKI='%s' LUA_PATH='%s/?.lua;%s/?/init.lua;./?.lua;;' timeout -k 5 120 %s "
+    .. "spec/failmalloc/run.lua %s %s >%s/log 2>&1 </dev/null",
+    pki.dir, lua, lua, program, scene, how:gsub(" ", "-"), ROOT)
 end
 
 -- The program with one object in the place of another.
 local function link(fault, program)
   local objects, exchanged = planted.objects(BUILD, "SOURCES", fault, ROOT)
   assert(exchanged, fault.name .. ": the program is not built of " .. fault.file)
-  assert(run("%s -c -o %s/failmalloc-main.o spec/failmalloc/main.c", CC, BUILD))
-  assert(run("%s -o %s %s/failmalloc-main.o %s -llua5.4 -luv -lssl -lcrypto -lz -lm", CC, program, BUILD, objects))
+  assert(run("%s -o %s spec/failmalloc/*.c %s -llua5.4 -luv -lssl -lcrypto -lz -lm", CC, program, objects))
 end
 
 local function sees(fault)
@@ -48,4 +51,5 @@ for i, fault in ipairs(faults) do
     print(("%s  %-20s %s"):format(seen and "seen  " or "MISSED", fault.way, fault.name))
   end
 end
+pki:remove()
 os.exit(missed == 0)

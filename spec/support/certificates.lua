@@ -120,6 +120,9 @@ function pki:remove()
   os.execute(("rm -r '%s'"):format(self.dir))
 end
 
+--- Those that another process made in that folder, and removes.
+function certificates.at(dir) return setmetatable({ dir = dir }, pki) end
+
 function certificates.new(more)
   local pipe = assert(io.popen([[mktemp -d "${TMPDIR:-/tmp}/dop-pki.XXXXXX"]]))
   local dir = pipe:read("*l")
@@ -131,7 +134,7 @@ function certificates.new(more)
   local shell = assert(io.popen(("unset LD_PRELOAD; sh '%s' '%s' >'%s/log' 2>&1; echo $?"):format(script, dir, dir)))
   local status = shell:read("*l")
   shell:close()
-  local made = setmetatable({ dir = dir }, pki)
+  local made = certificates.at(dir)
   if status ~= "0" then
     local log = pki.text(dir .. "/log")
     made:remove()
