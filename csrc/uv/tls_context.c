@@ -164,6 +164,7 @@ static int use_key(struct making *m, SSL_CTX *ctx, const char *source, const cha
 }
 
 static int use_identity(struct making *m, SSL_CTX *ctx, const char *cert, const char *key) {
+  if (!cert) return fail(m, "there is no certificate: cert is missing");
   return use_certificates(m, ctx, cert) ? -1 : use_key(m, ctx, key ? key : cert, cert);
 }
 
@@ -461,7 +462,7 @@ struct dop_tls_context *dop_tls_context_new(const struct dop_driver_api *api, X5
   c->server = s->server != 0;
   int err = s->name && take_name(c, s->name) ? no_memory(&m) : 0;
   if (!err) err = (c->ctx = new_ctx(&m, s)) ? 0 : -1;
-  if (!err && s->cert) err = use_identity(&m, c->ctx, s->cert, s->key);
+  if (!err && (s->cert || s->server)) err = use_identity(&m, c->ctx, s->cert, s->key);
   if (!err && s->ciphers) err = use_ciphers(&m, c->ctx, s->ciphers);
   if (!err) err = s->server ? set_server(&m, c, s) : set_client(&m, c, store, s);
   ERR_clear_error();

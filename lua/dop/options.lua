@@ -23,7 +23,7 @@ end
 --- Raises, at that level, for keys of a list that nobody would read.
 function options.check_list(list, what, level)
   for key in pairs(list) do
-    if type(key) ~= "number" or key < 1 or key > #list or key % 1 ~= 0 then
+    if type(key) ~= "number" or key ~= 1 and list[key - 1] == nil then
       error(("%s: a list expected, got the key %s"):format(what, tostring(key)), level + 1)
     end
   end

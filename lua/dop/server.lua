@@ -104,7 +104,7 @@ local function begin(server, given, parsed, secure)
   configure(server, given)
   local failed, why, code = bind(server, parsed, given, secure)
   if failed then return true, why, code end
-  core.values(server).tls = given.tls
+  core.values(server).tls = given.tls and tls.copy(given.tls)
   if log.on() then log.enter("info", "listen", log.about(server, {})) end
   core.keep(server) -- last: until here whatever fails leaves garbage
 end
@@ -145,7 +145,7 @@ function core.transport_methods.reload_tls(server, given)
   local wrong = given and tls.wrong(given, "server")
   if wrong then error("server:reload_tls: " .. wrong, 2) end
   if server.closed or server.draining then return nil, "the server is closed", "CLOSED" end
-  local options_now = given or values.tls
+  local options_now = given and tls.copy(given) or values.tls
   local secure, why, code = tls.make(values.host, "server", options_now)
   if not secure then return nil, why, code end
   local ok

@@ -67,6 +67,18 @@ function tls.wrong(given, role)
   return why and ('option "tls": %s'):format(why)
 end
 
+--- A copy, for what is used again later: the application's table may be another one by then.
+function tls.copy(given)
+  local copy = {}
+  for option, value in pairs(given) do copy[option] = value end
+  copy.hosts = nil
+  for name, host in pairs(given.hosts or {}) do
+    copy.hosts = copy.hosts or {}
+    copy.hosts[name] = { cert = host.cert, key = host.key }
+  end
+  return copy
+end
+
 --- What connections of the host are encrypted with; `name` is whom a client expects. nil, message, code
 -- when something cannot be used.
 function tls.make(host, role, given, name)

@@ -255,6 +255,18 @@ describe("server:reload_tls", function()
     assert.equal("CN=localhost", (subject(server)))
   end)
 
+  it("does not ask the application's table again, which may be another one by then", function()
+    local own = pki:identity("server", { hosts = { ["a.b"] = pki:identity "renewed" } })
+    local server = real.listen { url = "wss://127.0.0.1:0/dop", tls = own }
+    own.cert, own.key, own.hosts["a.b"].cert, own.hosts[1] = nil, nil, nil, {}
+    assert.is_true(server:reload_tls())
+    own = pki:identity "renewed"
+    assert.is_true(server:reload_tls(own))
+    own.cert = nil
+    assert.is_true(server:reload_tls())
+    assert.equal("CN=renewed", (subject(server)))
+  end)
+
   it("keeps the keys of tickets: clients resume their TLS sessions", function()
     local server = real.listen { url = "wss://127.0.0.1:0/dop", tls = pki:identity() }
     local _, client = subject(server)
