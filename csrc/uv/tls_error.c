@@ -76,8 +76,9 @@ static void print_names(const X509 *cert, char *out, size_t size) {
     }
     used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", one);
   }
+  if (!out[0])
+    snprintf(out, size, names ? "names that cannot be shown" : "nobody (it has no subjectAltName)");
   GENERAL_NAMES_free(names);
-  if (!out[0]) snprintf(out, size, "nobody (it has no subjectAltName)");
 }
 
 void dop_tls_explain_certificate(const struct dop_tls *t, int verdict, const X509 *cert) {

@@ -290,6 +290,21 @@ describe("a client of wss:", function()
     assert.equal("TIMEOUT", (told(saying("\22\3\3\0\122\2", "wait"), nil, { handshake_timeout = 0.05 })))
   end)
 
+  it("takes 100 KB of certificates and no more", function()
+    local chain = pki.text(pki.ca)
+    for links, expected in pairs { [100] = false, [300] = "TLS" } do
+      local server = listen { tls = pki:identity("server", { cert = pki.text(pki.server) .. chain:rep(links) }) }
+      local why, code
+      local client = real.connect(server, { tls = { ca = pki.ca }, retry = function(_, sentence, name)
+        why, code = sentence, name
+        return nil
+      end })
+      real.wait("the attempt's end", function() return code or client.node.status == "CONNECTED" end)
+      assert.equal(expected, code or false, why)
+      assert.truthy(not why or why:find("excessive message size", 1, true), why)
+    end
+  end)
+
   it("is told of a handshake that makes no sense", function()
     assert.equal("TLS", (told(saying("\22\3\3\0\5\99\0\0\1x", "wait"))))
     assert.equal("TLS", (told(saying("\22\3\3\255\255", "wait"))))

@@ -19,6 +19,11 @@ issued for_clients ca /CN=for_clients $LOCAL extendedKeyUsage=clientAuth
 issued for_servers ca /CN=for_servers $LOCAL extendedKeyUsage=serverAuth
 issued nameless ca /CN=localhost keyUsage=digitalSignature
 issued sixth ca /CN=sixth subjectAltName=IP:2001:db8::1
+names=
+for i in $(seq 300); do names=$names${names:+,}DNS:host$i.example; done
+issued many ca /CN=many subjectAltName=$names
+label=$(printf %050d 0)
+issued long ca /CN=long subjectAltName=DNS:$label.$label.example
 issued spelt ca /CN=spelt subjectAltName=DNS:127.0.0.1
 for name in inside outside; do
   cat confined.pem >>$name.pem
@@ -133,6 +138,12 @@ describe("a client of wss:", function()
     is_connected(server, { ca = pki.ca, server_name = "2001:DB8:0:0::1" })
     is_refused("TLS_HOST", "not for 2001:db8::2 but for IP Address:2001:DB8:0:0:0:0:0:1", server,
       { ca = pki.ca, server_name = "2001:db8::2" })
+  end)
+
+  it("says of many names the first ones, and of one that is too long nothing", function()
+    is_refused("TLS_HOST", "but for DNS:host1.example, DNS:host2.example, DNS:host3.example, DNS:host4.example, ...: ",
+      listen "many", { ca = pki.ca })
+    is_refused("TLS_HOST", "but for names that cannot be shown: dial", listen "long", { ca = pki.ca })
   end)
 
   it("wants the whole chain: whose issuer is missing is nobody's", function()
