@@ -118,7 +118,7 @@ static void limit_records(SSL *ssl, long size) {
 }
 
 static int make_ssl(struct dop_tls *t) {
-  const struct dop_tls_context *c = t->context;
+  struct dop_tls_context *c = t->context;
   SSL *ssl = t->ssl = SSL_new(c->ctx);
   if (!ssl) return -1;
   BIO_up_ref(t->shared->bio);
@@ -132,8 +132,8 @@ static int make_ssl(struct dop_tls *t) {
   }
   SSL_set_connect_state(ssl);
   if (c->name && !c->by_address && SSL_set_tlsext_host_name(ssl, c->name) != 1) return -1;
-  if (c->last && SSL_set_session(ssl, c->last) != 1) return -1;
-  return 0;
+  SSL_SESSION *last = dop_tls_context_session(c);
+  return !last || SSL_set_session(ssl, last) == 1 ? 0 : -1;
 }
 
 /* --- operations --- */
@@ -143,10 +143,7 @@ static enum dop_tls_step give_up(struct dop_tls *t) {
   t->failed = t->over = 1;
   t->shared->in_len = 0;
   ERR_clear_error();
-  if (!c->server && !t->ready) { /* it may be what the server does not want */
-    SSL_SESSION_free(c->last);
-    c->last = NULL;
-  }
+  if (!c->server && !t->ready) dop_tls_context_forget(c); /* it may be what the server minds */
   return DOP_TLS_FAILED;
 }
 

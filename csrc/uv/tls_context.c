@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "uv/tls.h"
 
@@ -353,13 +354,58 @@ static int note_request(SSL *ssl, void *arg) {
   return 1;
 }
 
+/* --- resumption --- */
+
+/* Each connection of TLS 1.3 brings a new ticket that is good for two hours. All that come from one
+ * handshake tell when that was, or one after the other they would be good for ever. */
+#define CHECKED_FOR 7200 /* seconds */
+
+static int is_fresh(int64_t checked_at) {
+  return (int64_t)time(NULL) - checked_at < CHECKED_FOR;
+}
+
+/* A server makes a ticket; one that follows another has what that one said. */
+static int stamp_ticket(SSL *ssl, void *arg) {
+  int64_t now = (int64_t)time(NULL);
+  (void)arg;
+  return SSL_session_reused(ssl) ||
+         SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), &now, sizeof now) == 1;
+}
+
+/* A ticket came back. One that is not taken is as good as none: the handshake is a whole one. */
+static SSL_TICKET_RETURN judge_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+                                      size_t name_len, SSL_TICKET_STATUS status, void *arg) {
+  int64_t checked_at;
+  void *data;
+  size_t len;
+  (void)ssl, (void)name, (void)name_len, (void)arg;
+  if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
+  if (SSL_SESSION_get0_ticket_appdata(session, &data, &len) != 1 || len != sizeof checked_at)
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
+  memcpy(&checked_at, data, len);
+  if (!is_fresh(checked_at)) return SSL_TICKET_RETURN_IGNORE_RENEW;
+  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 /* A server gave out a session: the newest one counts. Keeps the reference. */
 static int keep_session(SSL *ssl, SSL_SESSION *session) {
   struct dop_tls *t = SSL_get_app_data(ssl);
   struct dop_tls_context *c = dop_tls_context_of(t);
+  if (!SSL_session_reused(ssl)) c->checked_at = (int64_t)time(NULL);
   SSL_SESSION_free(c->last);
   c->last = session;
   return 1;
+}
+
+SSL_SESSION *dop_tls_context_session(struct dop_tls_context *c) {
+  if (c->last && !is_fresh(c->checked_at)) dop_tls_context_forget(c);
+  return c->last;
+}
+
+void dop_tls_context_forget(struct dop_tls_context *c) {
+  SSL_SESSION_free(c->last);
+  c->last = NULL;
 }
 
 /* What the peer says of TLS itself, and what it makes us say of it. */
@@ -410,6 +456,7 @@ static int set_server(struct making *m, struct dop_tls_context *c,
   SSL_CTX *ctx = c->ctx;
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets need none */
   SSL_CTX_set_num_tickets(ctx, 1);                         /* a client has one connection */
+  SSL_CTX_set_session_ticket_cb(ctx, stamp_ticket, judge_ticket, NULL);
   SSL_CTX_set_alpn_select_cb(ctx, select_protocol, NULL);
   SSL_CTX_set_tlsext_servername_callback(ctx, select_host);
   SSL_CTX_set_tlsext_servername_arg(ctx, c);
@@ -514,7 +561,7 @@ void dop_tls_context_unref(struct dop_tls_context *c) {
     SSL_CTX_free(h->ctx);
     c->api->free(h);
   }
-  SSL_SESSION_free(c->last);
+  dop_tls_context_forget(c);
   SSL_CTX_free(c->ctx);
   c->api->free(c->name);
   c->api->free(c);

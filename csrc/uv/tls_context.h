@@ -33,8 +33,9 @@ struct dop_tls_context {
   const struct dop_driver_api *api;
   SSL_CTX *ctx;
   struct dop_tls_host *hosts;
-  SSL_SESSION *last; /* a client's: to be resumed by the next connection */
-  char *name;        /* settings.name */
+  SSL_SESSION *last;  /* a client's: to be resumed by the next connection */
+  int64_t checked_at; /* s; when the certificate that stands behind it was looked at */
+  char *name;         /* settings.name */
   uint32_t refs;
   unsigned server : 1;
   unsigned by_address : 1; /* name is an address: there is no SNI for those */
@@ -53,6 +54,10 @@ int dop_tls_context_host(struct dop_tls_context *c, const char *name, const char
 
 /* Tickets that `from` gave out are good with `to`. 0, or -1 without memory. */
 int dop_tls_context_inherit(struct dop_tls_context *to, struct dop_tls_context *from);
+
+/* A client's: the session that the next connection may resume, NULL: none; and that none shall. */
+SSL_SESSION *dop_tls_context_session(struct dop_tls_context *c);
+void dop_tls_context_forget(struct dop_tls_context *c);
 
 void dop_tls_context_ref(struct dop_tls_context *c);
 void dop_tls_context_unref(struct dop_tls_context *c); /* NULL is allowed */

@@ -2,6 +2,7 @@
  *
  *   NAME, ADDRESSES, DELAY: the name NAME resolves to the list ADDRESSES (numeric, by commas) after
  * DELAY milliseconds; every other name is the system's affair.
+ *   HURRY: the time of day goes so many times as fast.
  *   COUNT: the process ends with a line that says how often it wrote, and how many bytes it
  * searched for the ends of lines, how many it moved, and how many malloc() has given out at the
  * end.
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* --- names --- */
@@ -38,6 +40,21 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     while (*end) end = &(*end)->ai_next;
   }
   return 0;
+}
+
+/* --- the time of day --- */
+
+static time_t began;
+
+time_t time(time_t *to) {
+  struct timespec now;
+  const char *factor = getenv("HURRY");
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (!began) began = now.tv_sec;
+  double gone = (double)(now.tv_sec - began) + (double)now.tv_nsec / 1e9;
+  time_t is = factor ? began + (time_t)(gone * atoi(factor)) : now.tv_sec;
+  if (to) *to = is;
+  return is;
 }
 
 /* --- writes, by whatever call --- */
