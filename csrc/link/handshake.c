@@ -37,11 +37,7 @@ void dop_link_answer(struct dop_link *l, const struct dop_answer *a) {
 void dop_link_refuse_for(struct dop_link *l, enum dop_refusal cause, unsigned status,
                          const char *headers, const char *text) {
   struct dop_answer a = dop_answer_text(status, headers, text);
-  answer(l, &a, cause, cause == DOP_REFUSED_AUTHORIZE ? NULL : text);
-}
-
-void dop_link_refuse(struct dop_link *l, unsigned status, const char *headers, const char *text) {
-  dop_link_refuse_for(l, DOP_REFUSED_AUTHORIZE, status, headers, text);
+  answer(l, &a, cause, text);
 }
 
 void dop_link_refuse_tls(struct dop_link *l, const char *code_name, const char *why,
@@ -127,7 +123,8 @@ static int hear_request(struct dop_link *l, size_t len) {
     return 1;
   }
   if (!l->upgrade->plain && dop_deflate_choose(&req.head, NULL, NULL, NULL) < 0) {
-    dop_link_refuse(l, 400, NULL, "The Sec-WebSocket-Extensions header is malformed.");
+    dop_link_refuse_for(l, DOP_REFUSED_REQUEST, 400, NULL,
+                        "The Sec-WebSocket-Extensions header is malformed.\n");
     return 1;
   }
   if (!l->upgrade->plain && !origin_ok(t, &req)) {

@@ -111,10 +111,8 @@ int dop_link_reading(const struct dop_link *l);
 void dop_link_allow(struct dop_link *l, const char *headers);
 
 /* Answers, to let nobody in: with an error, or with what a request without an upgrade asked for.
- * `head_only` is the request's affair; with status 0 nothing is said. While UPGRADING too.
- * dop_link_refuse() does it with a text. */
+ * `head_only` is the request's affair; with status 0 nothing is said. While UPGRADING too. */
 void dop_link_answer(struct dop_link *l, const struct dop_answer *a);
-void dop_link_refuse(struct dop_link *l, unsigned status, const char *headers, const char *text);
 
 /* The same for a TLS handshake that failed. Without `text` it ends without a word: mostly the
  * client would not understand one. */

@@ -59,7 +59,7 @@ void dop_link_linger(struct dop_link *l);
 /* No more bytes in or out, now. */
 void dop_link_die(struct dop_link *l, int reset);
 
-/* Refuses as dop_link_refuse() does, for that cause. */
+/* Refuses as dop_link_answer() does, with a text and for that cause. */
 void dop_link_refuse_for(struct dop_link *l, enum dop_refusal cause, unsigned status,
                          const char *headers, const char *text);
 

@@ -137,6 +137,14 @@ describe("a server", function()
     end)
   end
 
+  it("counts that among the requests that are malformed, not as a word of the application", function()
+    local w = wire.new {}
+    w:to_server(true).link:feed(handshake.request { "Sec-WebSocket-Extensions: x=y" })
+    local stats = w.server:stats()
+    assert.same({ 1, 0 }, { stats.refused_request, stats.refused_authorize })
+    stream.over(w)
+  end)
+
   it("reads a header of any length in time that grows with it", function()
     local w = wire.new { server = { compression = true, max_header = 1048576 } }
     for _, unit in ipairs {
