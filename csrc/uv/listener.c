@@ -225,7 +225,8 @@ static int is_stale(const char *path) {
   if (lstat(path, &st) || !S_ISSOCK(st.st_mode) || strlen(path) >= sizeof address.sun_path)
     return 0;
   strcpy(address.sun_path, path);
-  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  /* Who does not accept may have no room for another: EAGAIN, and nobody waits for him. */
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return 0;
   int stale = connect(fd, (struct sockaddr *)&address, sizeof address) && errno == ECONNREFUSED;
   close(fd);

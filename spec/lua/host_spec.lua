@@ -222,6 +222,23 @@ describe("a unix socket", function()
     assert.equal("unix", server:nodes()[1].peer)
   end)
 
+  it("is its owner's, who may be too busy to take anybody: nobody waits for him", function()
+    assert.equal("EADDRINUSE\n", (real.script(([[
+      local dop, unix = require "dop", require "socket.unix"
+      local owner, crowd = unix.stream(), {}
+      assert(owner:bind(%q))
+      assert(owner:listen(0))
+      repeat -- until there is no room
+        local one = unix.stream()
+        one:settimeout(0)
+        crowd[#crowd + 1] = one
+      until not one:connect(%q)
+      print((select(3, dop.listen { url = "ws+unix:%s" })))
+    ]]):format(name, name, name))))
+    assert.truthy(exists())
+    os.remove(name)
+  end)
+
   it("leaves alone what is no socket", function()
     local file = io.open(name, "w")
     file:write("precious")
