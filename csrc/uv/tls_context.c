@@ -482,11 +482,16 @@ static int set_client(struct making *m, struct dop_tls_context *c, X509_STORE *s
   return check_peer(m, c);
 }
 
-static int take_name(struct dop_tls_context *c, const char *name) {
+#define NAME_MAX_LEN 255 /* what SNI has room for */
+
+/* OpenSSL takes a name that begins with a dot for any name that ends so. */
+static int take_name(struct making *m, struct dop_tls_context *c, const char *name) {
   unsigned char address[16];
   size_t len = strlen(name);
+  if (name[0] == '.' || len > NAME_MAX_LEN)
+    return fail(m, "\"%.80s\" is no name that a certificate can be for", name);
   c->name = c->api->zalloc(len + 1);
-  if (!c->name) return -1;
+  if (!c->name) return no_memory(m);
   memcpy(c->name, name, len);
   c->by_address = inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
   /* The root's dot is for the resolver: no certificate has it, and SNI may not (RFC 6066 3). */
@@ -507,7 +512,7 @@ struct dop_tls_context *dop_tls_context_new(const struct dop_driver_api *api, X5
   c->api = api;
   c->refs = 1;
   c->server = s->server != 0;
-  int err = s->name && take_name(c, s->name) ? no_memory(&m) : 0;
+  int err = s->name ? take_name(&m, c, s->name) : 0;
   if (!err) err = (c->ctx = new_ctx(&m, s)) ? 0 : -1;
   if (!err && (s->cert || s->server)) err = use_identity(&m, c->ctx, s->cert, s->key);
   if (!err && s->ciphers) err = use_ciphers(&m, c->ctx, s->ciphers);

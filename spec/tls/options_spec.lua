@@ -133,6 +133,15 @@ describe("what cannot be used is nil, a sentence and BADTLS:", function()
     is_none("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "no revocation list in PEM in (PEM text)")
   end)
 
+  it("a name that stands for many, or for none", function()
+    for _, name in ipairs { ".example.org", ".", ("x"):rep(256) } do
+      local client, why, code = dop.connect { url = "wss://127.0.0.1:1/", tls = { ca = pki.ca, server_name = name } }
+      if client then client:close() end
+      assert.same({ nil, "BADTLS" }, { client, code })
+      assert.truthy(why:find("is no name that a certificate can be for", 1, true), why)
+    end
+  end)
+
   it("a host's certificate", function()
     local server, why, code = listen(pki:identity("server", { hosts = { ["a.b"] = { cert = "/nowhere/a.pem" } } }))
     assert.same({ nil, "BADTLS" }, { server, code })
