@@ -4,8 +4,13 @@ local core = require "dop.core"
 
 local inproc = {}
 
+--- The names of a host, none yet. They keep no server: who listens is kept otherwise, and one that found no memory on
+-- the way there, perhaps none to be closed either, is garbage.
+function inproc.names() return setmetatable({}, { __mode = "v" }) end
+
 --- Enters a server. true, or nil, message, "EADDRINUSE".
 function inproc.bind(host, name, server)
+  if host.names[name] then collectgarbage() end -- such a one
   if host.names[name] then
     return nil, ("cannot listen: local:%s is in use"):format(name), "EADDRINUSE"
   end
@@ -13,8 +18,9 @@ function inproc.bind(host, name, server)
   return true
 end
 
-function inproc.unbind(host, name)
-  host.names[name] = nil
+--- Takes it out again; another server that has the name meanwhile keeps it.
+function inproc.unbind(host, name, server)
+  if host.names[name] == server then host.names[name] = nil end
 end
 
 --- Joins a client to the server of that name. true, or nil, message, code.

@@ -3,13 +3,14 @@
 -- world. What is made on a host stays with it.
 
 local core = require "dop.core"
+local inproc = require "dop.inproc"
 local log = require "dop.log"
 
 local loop = {}
 
 -- A host: engine(), get() for what listens, dials, waits and stops, random(), complain(text), the
 -- `names` of its local: URLs, and perhaps made(transport), and getenv where there is an environment.
-local real = { random = core.random, names = {}, getenv = os.getenv }
+local real = { random = core.random, names = inproc.names(), getenv = os.getenv }
 local host = real
 
 local current, engine

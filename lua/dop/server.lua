@@ -74,18 +74,16 @@ end
 local function bind(server, parsed, given, secure)
   local values, host = core.values(server), loop.host()
   if parsed.scheme == "local" then
-    local driver, held = host.get(), false
+    local driver = host.get()
+    local function release() driver:release() end
+    values.holds = false
     values.unbind = function()
-      if not held then return end
-      inproc.unbind(host, parsed.name)
-      return function() driver:release() end
+      inproc.unbind(host, parsed.name, server)
+      return values.holds and release
     end
-    local ok, why, code = inproc.bind(host, parsed.name, server)
-    if not ok then return true, why, code end
-    driver:hold()
-    held = true
     values.url = url.listening(parsed)
-    return
+    local ok, why, code = inproc.bind(host, parsed.name, server)
+    return not ok, why, code
   end
   local listener, port, code
   values.unbind = function()
@@ -107,6 +105,12 @@ local function begin(server, given, parsed, secure)
   core.values(server).tls = given.tls and tls.copy(given.tls)
   if log.on() then log.enter("info", "listen", log.about(server, {})) end
   core.keep(server) -- last: until here whatever fails leaves garbage
+  -- But for what needs no memory.
+  local values = core.values(server)
+  if values.holds == false then
+    values.holds = true
+    loop.get():hold()
+  end
 end
 
 --- Listens. Resolves and binds before it returns. Returns the server, or nil, message, code.

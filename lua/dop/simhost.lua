@@ -4,6 +4,7 @@
 
 local clock = require "dop.clock"
 local core = require "dop.core"
+local inproc = require "dop.inproc"
 local log = require "dop.log"
 
 local simhost = {}
@@ -303,7 +304,7 @@ function simhost.new(options)
     network = core.network(machine, options.seed, options.least, options.most),
     clock = clock.new(),
     random = core.generator(options.seed, 2),
-    names = {},
+    names = inproc.names(),
     listening = {},
     named = setmetatable({}, { __mode = "k" }),
     made_so_far = {},
