@@ -122,6 +122,10 @@ failmalloc-one:
 	@$(MAKE) --no-print-directory -s $(FAIL) LUA=$(THE_LUA)
 	@$(THE_LUA) spec/failmalloc/all.lua $(THE_LUA) $(FAIL) $(SCENES)
 
+.PHONY: failmalloc-asan
+failmalloc-asan: need-build+asan ## the same under the sanitizers, on one Lua: LUA, FAILMALLOC_STEP (7), SCENES
+	@FAILMALLOC_STEP=$(or $(FAILMALLOC_STEP),7) $(MAKE) --no-print-directory failmalloc-one LUA=$(THE_LUA) $(SAN)
+
 .PHONY: failmalloc-sees
 failmalloc-sees: need-build ## faults that failmalloc must see, one after the other; FAULT=n: one alone
 	@$(MAKE) --no-print-directory -s build/lua5.4/failmalloc LUA=lua5.4

@@ -31,8 +31,6 @@ fault("deflate core once", "half a deflater is left", "csrc/ws/deflate.c",
   "    return f;\n  dop_free(f);\n", "    return f;\n")
 fault("deflate core once", "an inflater that was not made is used", "csrc/ws/deflate.c",
   "  if (!have_inflater(d)) return DOP_INFLATE_NOMEM;\n", "  have_inflater(d);\n")
-fault("local lua always 1 15 40", "a name keeps a server that nobody has", "lua/dop/inproc.lua",
-  "return setmetatable({}, { __mode = \"v\" })", "return {}")
 fault("another-address ssl once 1 1 40", "a certificate for another address is good", "csrc/uv/tls_context.c",
   "!names_peer(dop_tls_context_of(t), cert)", "0")
 fault("another-name ssl once 1 1 40", "a certificate for another name is good", "csrc/uv/tls_context.c",
