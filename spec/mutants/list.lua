@@ -2,7 +2,7 @@
 -- counting, 2 acknowledging, 3 bounds, 4 the server resumes, 5 the client resumes, 6 half-confirmed, 7 how
 -- a socket ends, 8 window and tombstones, 9 the end and what is handed back, 10 liveness and pausing, 11
 -- abuse, 12 principal), "wire" for its grammar and limits, "plain" for plain DOP, "upgrade" for what comes
--- before a session.
+-- before a session, "tls" for what lies below it.
 --
 -- `schedule` is the named schedule that must see it; `survives` why nothing does; `specs` those that must see
 -- what no machine would. Run by run.lua.
@@ -414,6 +414,8 @@ fault("plain", "probe-forgotten-at-once", claim, [[  if (e->now >= p->begun + PR
   [[  if (1 || e->now >= p->begun + PROBE_SPACING ||]])
 fault("plain", "merge-unordered", "csrc/session/token.c", [[  if (memcmp(a->text, b->text, len) > 0) {]],
   [[  if (0) {]])
+fault("plain", "outgrown-token-for-ever", node, [[  else if (outgrown(n, status, code, code_name))]], [[  else if (0)]])
+fault("plain", "any-token-outgrown", node, [[n->token->len > DOP_HALF_MAX && ]], "")
 fault("plain", "token-sendable", node,
   [[  if (m->kind == DOP_TEXT && dop_token_is(n->token, m->data, m->len)) return DOP_SEND_RESERVED;
 ]], "")
@@ -456,5 +458,23 @@ fault("upgrade", "proxy-refusal-malformed", tunnel, [[  if (faulty && (made || !
 fault("upgrade", "proxy-head-without-limit", tunnel, [[  if ((len ? len : l->input_len) > limits->max_header) {]],
   [[  if (0) {]], by_tunnel)
 fault("upgrade", "tunnel-for-ever", tunnel, [[  l->state = DOP_LINK_UPGRADING;]], "", by_tunnel)
+
+local tls, secure, context = "csrc/uv/tls.c", "csrc/uv/secure.c", "csrc/uv/tls_context.c"
+local by_records, by_verify = { specs = "spec/tls/records_spec.lua" }, { specs = "spec/tls/verify_spec.lua" }
+
+fault("tls", "talk-without-end", tls, [[  if (t->talk <= TALK_MAX) t->talk++;]], "", by_records)
+fault("tls", "talk-in-all", tls, [[  if (t->second != (uint32_t)(now >> 10)) t->talk = 0;]], "", by_records)
+fault("tls", "end-before-what-a-pause-holds", input, [[(l->socket.ready || dop_socket_stopped(&l->socket))]],
+  [[l->socket.ready]], by_records)
+fault("tls", "buffers-kept", context, [[SSL_MODE_RELEASE_BUFFERS | ]], "", by_records)
+fault("tls", "reset-in-handshake-uncounted", secure,
+  [[  broken_off(s, uv_err_name(err), "the connection was lost during the TLS handshake");]], "",
+  { specs = "spec/tls/cut_spec.lua" })
+fault("tls", "close-notify-in-handshake-uncounted", secure, [[    dop_secure_eof(s);
+]], [[    api->eof(s->link);
+]], { specs = "spec/tls/hostile_spec.lua" })
+fault("tls", "revoked-comes-by-ticket", context, [[      ok = X509_CRL_digest(list, EVP_sha256(), print, &n) == 1;]],
+  [[      continue;]], by_verify)
+fault("tls", "subject-is-a-name", context, [[X509_CHECK_FLAG_NEVER_CHECK_SUBJECT]], [[0]], by_verify)
 
 return list
