@@ -195,7 +195,8 @@ void dop_stream_service(struct dop_stream *s) {
     dop_stream_close(s, 0);
     return;
   }
-  if (flushed && l->fin && !s->shut) shut_down(s);
+  /* What TLS says at the end may have to wait, and could not follow it. */
+  if (flushed && l->fin && !s->shut && !s->writing) shut_down(s);
   set_reading(s, s->loop->api->reading(l));
 }
 

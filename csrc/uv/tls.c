@@ -258,7 +258,7 @@ enum dop_tls_step dop_tls_write(struct dop_tls *t, const char *data, size_t len,
 }
 
 void dop_tls_end(struct dop_tls *t) {
-  if (!t->ready || t->failed) return;
+  if (!t->ready || t->failed || SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN) return;
   ERR_clear_error();
   SSL_shutdown(t->ssl);
   ERR_clear_error();

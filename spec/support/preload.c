@@ -3,18 +3,21 @@
  *   NAME, ADDRESSES, DELAY: the name NAME resolves to the list ADDRESSES (numeric, by commas) after
  * DELAY milliseconds; every other name is the system's affair.
  *   HURRY: the time of day goes so many times as fast.
+ *   FULL: sockets take nothing at once, as if they were full, but later.
  *   COUNT: the process ends with a line that says how often it wrote, and how many bytes it
  * searched for the ends of lines, how many it moved, and how many malloc() has given out at the
  * end.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <malloc.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -61,8 +64,21 @@ time_t time(time_t *to) {
 
 static unsigned writes;
 
+/* Whether this write to a socket finds no room: each that is made at once, and of others each first
+ * one. What is no socket has always room. */
+static int is_full(int fd, int at_once) {
+  static int tried = -1;
+  struct stat st;
+  if (!getenv("FULL") || fstat(fd, &st) || !S_ISSOCK(st.st_mode)) return 0;
+  int again = !at_once && tried == fd;
+  if (!at_once) tried = again ? -1 : fd;
+  errno = EAGAIN;
+  return !again;
+}
+
 ssize_t write(int fd, const void *data, size_t len) {
   writes++;
+  if (is_full(fd, 0)) return -1;
   return ((ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write"))(fd, data, len);
 }
 
@@ -73,6 +89,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
 
 ssize_t send(int fd, const void *data, size_t len, int flags) {
   writes++;
+  if (is_full(fd, 1)) return -1;
   return ((ssize_t(*)(int, const void *, size_t, int))dlsym(RTLD_NEXT, "send"))(fd, data, len,
                                                                                 flags);
 }

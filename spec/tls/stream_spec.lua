@@ -4,6 +4,7 @@
 local certificates = require "spec.support.certificates"
 local cutter = require "spec.support.cutter"
 local dop = require "dop"
+local preload = require "spec.support.preload"
 local real = require "spec.support.real"
 
 local pki = certificates.new()
@@ -210,4 +211,27 @@ describe("a session whose connections are cut at any byte", function()
       assert.truthy(server:stats().reconnects >= 3, server:stats().reconnects)
     end)
   end
+end)
+
+describe("the end", function()
+  -- openssl minds an end of TCP that TLS did not announce.
+  it("is announced before the connection ends, also where the announcement has to wait for room", function()
+    local printed = preload.with("FULL=1", ([[
+      local dop = require "dop"
+      local server = assert(dop.listen {
+        url = "wss://127.0.0.1:0/", tls = { cert = %q, key = %q }, health = "/health",
+      })
+      local call = "{ printf 'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n' |" ..
+        " env -u FULL -u LD_PRELOAD openssl s_client -quiet -ign_eof -connect %%s 2>&1; echo status $?; } &"
+      os.execute(call:format(server.url:match "//(.-)/"))
+      local function look()
+        if server:stats().http == 1 and server:stats().sockets == 0 then server:close() else dop.timer(0.01, look) end
+      end
+      look()
+      dop.run()
+    ]]):format(pki.server, pki:key "server"))
+    assert.truthy(printed:find("HTTP/1.1 200 OK", 1, true), printed)
+    assert.is_nil(printed:find("unexpected eof", 1, true), printed)
+    assert.truthy(printed:find("status 0", 1, true), printed)
+  end)
 end)
