@@ -22,22 +22,26 @@ end
 
 local close_inbox
 
+-- The coroutine has ended: so has its reading.
+local function let_go(thread)
+  -- In that order, whatever that of pairs() is: a simulated world is the same each time.
+  local nodes, order = {}, started[thread] or {}
+  for node in pairs(order) do nodes[#nodes + 1] = node end
+  table.sort(nodes, function(a, b) return order[a] < order[b] end)
+  for _, node in ipairs(nodes) do close_inbox(node, thread) end
+  started[thread] = nil
+end
+
 -- Runs the coroutine on; an error in it ends it and is reported, never the loop. Who ended it while it
 -- waited (coroutine.close) knows that.
 local function resume(thread, ...)
   local ok, message = true, nil
   if coroutine.status(thread) ~= "dead" then ok, message = coroutine.resume(thread, ...) end
-  if not ok then
-    loop.host().complain("error in a coroutine: " .. debug.traceback(thread, tostring(message)))
-  end
-  local order = started[thread]
-  if coroutine.status(thread) ~= "dead" or not order then return end
-  -- In that order, whatever that of pairs() is: a simulated world is the same each time.
-  local nodes = {}
-  for node in pairs(order) do nodes[#nodes + 1] = node end
-  table.sort(nodes, function(a, b) return order[a] < order[b] end)
-  for _, node in ipairs(nodes) do close_inbox(node, thread) end
-  started[thread] = nil
+  if coroutine.status(thread) == "dead" then let_go(thread) end
+  if ok then return end
+  local trace = debug.traceback(thread)
+  if coroutine.close then coroutine.close(thread) end -- its variables that are <close>, in Lua 5.4
+  loop.host().complain(("error in a coroutine: %s\n%s"):format(tostring(message), trace))
 end
 
 --- Runs fn(...) in a coroutine, at once, until it first waits. An error in it goes to stderr with its

@@ -38,10 +38,12 @@ describe("dop.go", function()
     local _, client = real.pair()
     local steps = {}
     local function step(...) steps[#steps + 1] = table.concat({ ... }, " ") end
-    local thread = dop.go(function()
+    local thread, early
+    thread = dop.go(function()
       dop.sleep(0.01)
       step "slept"
       step(client.node:receive())
+      dop.timer(0, function() early = coroutine.resume(thread) end)
       step(select(3, client.node:receive(0.01)))
     end)
     assert.is_true(coroutine.resume(thread))
@@ -50,9 +52,8 @@ describe("dop.go", function()
     assert.is_true(coroutine.resume(thread))
     assert.same({ "slept" }, steps)
     client:send "hello"
-    real.wait("the message", function() return steps[2] end)
-    assert.is_true(coroutine.resume(thread))
     real.wait("the time", function() return steps[3] end)
+    assert.is_true(early)
     assert.same({ "slept", "hello text", "TIMEOUT" }, steps)
   end)
 
@@ -76,7 +77,30 @@ describe("dop.go", function()
         dop.run() ]]
       assert.equal("taken by nobody\nsecond\n", printed)
     end)
+
+    it("closes what is <close> in it when it raises, behind the traceback", function()
+      local printed = real.script [[
+        local dop = require "dop"
+        dop.go(load "local x <close> = setmetatable({}, { __close = function() print 'closed' end }) error 'an error'")
+        print "on it goes" ]]
+      assert.truthy(printed:find "error in a coroutine: [^\n]*an error\nstack traceback:", printed)
+      assert.truthy(printed:find "closed\n.*on it goes\n", printed)
+    end)
   end
+
+  it("lets its node read on when it raises, even what cannot be told", function()
+    local _, client = real.pair()
+    local heard
+    client:on("message", function(_, message) heard = message end)
+    pcall(dop.go, function()
+      client:send "first"
+      client.node:receive(0.001) -- reads the node from here on
+      error(setmetatable({}, { __tostring = function() error "no words" end }))
+    end)
+    real.wait("the error", function() return heard == "first" end)
+    for _, message in ipairs { "second", "third" } do client:send(message) end
+    real.wait("the next messages", function() return heard == "third" end)
+  end)
 
   it("is what everything that waits asks for", function()
     local _, client = real.pair()

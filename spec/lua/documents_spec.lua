@@ -305,6 +305,17 @@ describe("docs/architecture.md", function()
   end)
 end)
 
+describe("docs/proof/fuzz.md", function()
+  it("has every fault that the fuzz targets must find", function()
+    local expected, documented = {}, {}
+    for _, fault in ipairs(require "spec.fuzz.faults") do expected[fault.target .. ": " .. fault.name] = true end
+    for target, name in read("docs/proof/fuzz.md"):gmatch "\n| `([%w_]+)` | ([^|]+) | %d" do
+      documented[target .. ": " .. name] = true
+    end
+    assert.same(sorted(expected), sorted(documented))
+  end)
+end)
+
 describe("every document", function()
   local tree = {}
   for _, path in ipairs(output "find . -name .git -prune -o -path ./build -prune -o -type f -print") do
