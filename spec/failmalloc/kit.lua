@@ -17,12 +17,12 @@ for i = 1, 96 do open[i] = false end
 
 local loop = dop.loop()
 
---- Lets the loop work until condition() is true, for `most` seconds (5) where memory has not failed.
-function kit.wait(what, condition, most)
+--- Lets the loop work until condition() is true.
+function kit.wait(what, condition)
   local from = loop:now()
   while not condition() do
     loop:step()
-    if loop:now() - from > (memory.failed() and PATIENCE or most or 5) then error("waited in vain for " .. what, 2) end
+    if loop:now() - from > (memory.failed() and PATIENCE or 20) then error("waited in vain for " .. what, 2) end
   end
 end
 
@@ -36,7 +36,7 @@ function kit.insist(so, what)
 end
 
 -- What OpenSSL makes of a key that found no memory: its decoders forget why they gave up.
-local forgotten = { "unsupported$", "ee key too small$", "unknown certificate type$" }
+local forgotten = { "unsupported$", "internal error$", "ee key too small$", "unknown certificate type$" }
 
 --- Whether that can be for want of memory. The scenes' certificates and keys are good.
 function kit.is_excused(code, why)
@@ -67,6 +67,7 @@ function kit.finally(fn) last = fn end
 --- dop.listen and dop.connect; what they cannot make for want of memory is an error.
 function kit.listen(options)
   options = options or {}
+  options.close_timeout = 60 -- longer than anybody waits: each has to be told of the other's end
   options.url = options.url or "ws://127.0.0.1:0/"
   return must(dop.listen(options))
 end
@@ -93,6 +94,7 @@ function kit.connect(server, options)
   options.url = options.url or server.url
   if options.url:find "^wss:" then options.tls = options.tls or { ca = kit.pki.ca } end
   options.retry = options.retry or soon
+  options.close_timeout = 60
   return must(dop.connect(options))
 end
 
@@ -191,7 +193,7 @@ function kit.close()
       if open[i] then sockets = sockets + open[i]:stats().sockets end
     end
     return sockets == 0
-  end, 4) -- less than the close timeout, which is for a peer that does not answer
+  end)
   for i = 1, opened do open[i] = false end
   opened = 0
   assert(not what, what)
