@@ -6,7 +6,7 @@
 -- FAILMALLOC_STEP=n fails each n-th request only, from another one in each scene. What a process says lies beside the
 -- program, in a file named after the scene, and is shown when it fails.
 
-local certificates = require "spec.support.certificates"
+local certificates = require "spec.failmalloc.pki"
 
 local lua, program = arg[1], arg[2]
 local step = tonumber(os.getenv "FAILMALLOC_STEP" or 1)
@@ -30,7 +30,7 @@ local ssl = step == 1 and 1 or step * MANY
 if lua == "luajit" then ssl = ssl * SSL_OTHER_LUA end
 local tls_ways = { { "ssl", "once", ssl }, { "ssl", "always", ssl == 1 and SSL_ALWAYS or ssl } }
 
-local pki = certificates.new()
+local pki = certificates()
 local environment = ("FAILMALLOC_PKI='%s' LUA_PATH='lua/?.lua;lua/?/init.lua;./?.lua;;'"):format(pki.dir)
 
 local function lines_of(command, ...)

@@ -3,7 +3,7 @@
 -- For each of those ways runs the scene with its first, second, third ... request for memory failing, until none of
 -- its own is left; STEP leaves some out, it begins with FIRST, and ends behind LAST. After each: the bystander lost
 -- nothing, a new session works, and what was made is gone. Prints each way with its number of requests.
--- `run.lua --list` names the scenes. FAILMALLOC_PKI is a folder of spec/support/certificates.lua, for TLS.
+-- `run.lua --list` names the scenes. FAILMALLOC_PKI is the folder of pki.lua, for TLS.
 
 local scenes = dofile "spec/failmalloc/scenes.lua"
 

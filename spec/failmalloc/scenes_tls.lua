@@ -105,6 +105,10 @@ return function(add)
     return refused(kit.listen(kit.wss()), { tls = { ca = pki.other_ca } }, "TLS_UNTRUSTED")
   end)
 
+  scene("revoked", function()
+    return refused(kit.listen(kit.wss "banned"), { tls = { ca = pki.ca, crl = pki.list } }, "TLS_CERT")
+  end)
+
   scene("another-address", function() return refused(kit.listen(kit.wss "example"), {}, "TLS_HOST") end)
 
   scene("another-name", function()

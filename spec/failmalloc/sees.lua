@@ -3,7 +3,7 @@
 -- Run by make failmalloc-sees. The fault's scene, with that source of memory failing in that way, must not end well.
 -- Without a fault it must. Built from the objects of build/lua5.4.
 
-local certificates = require "spec.support.certificates"
+local certificates = require "spec.failmalloc.pki"
 local planted = require "spec.support.planted"
 
 local ROOT, BUILD = "build/failmalloc-faults", "build/lua5.4"
@@ -11,7 +11,7 @@ local CC = (os.getenv "CC" or "cc") .. " -std=gnu11 -O1 -g -Icsrc -I/usr/include
 
 local run, faults = planted.run, planted.load "spec/failmalloc/faults.lua"
 
-local pki = certificates.new()
+local pki = certificates()
 
 local function ends_well(program, lua, way)
   local scene, how = way:match "^(%S+) (.+)$"
