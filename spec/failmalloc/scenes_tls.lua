@@ -99,6 +99,20 @@ return function(add)
     end
   end)
 
+  scene("further-name", function()
+    local server = kit.listen(kit.wss("server", {
+      ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256",
+      hosts = { ["www.example.org"] = { cert = pki.example, key = pki:key "example" } },
+    }))
+    local client = kit.connect(server, { tls = { ca = pki.ca, server_name = "www.example.org" } })
+    return function()
+      kit.connected(client)
+      local facts = client.node.tls
+      insist(facts.subject == "CN=example" or facts.subject == nil and memory.failed(), facts.subject)
+      insist(facts.alpn == "http/1.1", facts.alpn)
+    end
+  end)
+
   scene("expired", function() return refused(kit.listen(kit.wss "expired"), {}, "TLS_EXPIRED") end)
 
   scene("untrusted", function()
