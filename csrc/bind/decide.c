@@ -64,9 +64,11 @@ static void refuse(struct dop_socket *s, const struct dop_answer *a) {
     dop_link_answer(dop_link_of(s), a);
 }
 
-static void refuse_with(struct dop_socket *s, unsigned status, const char *text) {
-  struct dop_answer a = dop_answer_text(status, NULL, text);
-  refuse(s, &a);
+static void out_of_memory(struct dop_socket *s) {
+  if (dop_inproc_is(s))
+    dop_inproc_refuse(s, 503);
+  else
+    dop_link_out_of_memory(dop_link_of(s));
 }
 
 static int name_principal(lua_State *L, struct dop_socket *s, int i) {
@@ -79,9 +81,10 @@ static int name_principal(lua_State *L, struct dop_socket *s, int i) {
 static void take_verdict(lua_State *L, struct dop_event *ev, int first) {
   size_t ignored;
   if (!first) {
-    refuse_with(ev->socket, 500, "The server failed to decide.\n");
+    struct dop_answer a = dop_answer_text(500, NULL, "The server failed to decide.\n");
+    refuse(ev->socket, &a);
   } else if (lua_isstring(L, first) && name_principal(L, ev->socket, first)) {
-    refuse_with(ev->socket, 503, "Out of memory.\n");
+    out_of_memory(ev->socket);
   } else if (lua_toboolean(L, first)) {
     allow(ev->socket, text_at(L, first + 1, &ignored));
   } else {
@@ -169,6 +172,6 @@ int dop_undecided(struct dop_event *ev) {
     return 1;
   }
   if (ev->type != DOP_EVENT_REQUEST && ev->type != DOP_EVENT_HTTP) return 0;
-  if (request_waits(ev)) refuse_with(ev->socket, 503, "Out of memory.\n");
+  if (request_waits(ev)) out_of_memory(ev->socket);
   return 1;
 }

@@ -55,7 +55,7 @@ void dop_link_insist(struct dop_link *l) {
                       "The request does not ask for an upgrade to websocket.\n");
 }
 
-static void out_of_memory(struct dop_link *l) {
+void dop_link_out_of_memory(struct dop_link *l) {
   dop_link_refuse_for(l, DOP_REFUSED_MEMORY, 503, DOP_RETRY_LATER, "Out of memory.\n");
 }
 
@@ -104,7 +104,7 @@ static int origin_ok(const struct dop_transport *t, const struct dop_upgrade_req
 static void ask(struct dop_link *l, enum dop_event_type type) {
   struct dop_event *ev = dop_engine_event(l->socket.transport, NULL, type, NULL);
   if (!ev) {
-    out_of_memory(l);
+    dop_link_out_of_memory(l);
     return;
   }
   dop_event_socket(ev, &l->socket);
@@ -132,7 +132,7 @@ static int hear_request(struct dop_link *l, size_t len) {
     return 1;
   }
   if (dop_bytes_append(&l->upgrade->head, l->input, len)) {
-    out_of_memory(l);
+    dop_link_out_of_memory(l);
     return 1;
   }
   dop_link_skip(l, len);
@@ -212,7 +212,7 @@ void dop_link_allow(struct dop_link *l, const char *headers) {
     if (closing)
       dop_link_refuse_for(l, DOP_REFUSED_CLOSING, 503, DOP_RETRY_LATER, CLOSING);
     else
-      out_of_memory(l);
+      dop_link_out_of_memory(l);
     return;
   }
   l->socket.protocol = (uint8_t)choose_protocol(t, &req);

@@ -114,6 +114,9 @@ void dop_link_allow(struct dop_link *l, const char *headers);
  * `head_only` is the request's affair; with status 0 nothing is said. While UPGRADING too. */
 void dop_link_answer(struct dop_link *l, const struct dop_answer *a);
 
+/* The same with 503: there is no memory to decide. */
+void dop_link_out_of_memory(struct dop_link *l);
+
 /* The same for a TLS handshake that failed. Without `text` it ends without a word: mostly the
  * client would not understand one. */
 void dop_link_refuse_tls(struct dop_link *l, const char *code_name, const char *why,

@@ -24,7 +24,7 @@ fault("drained core once", "a drain has no place", "csrc/session/transport.c",
   "(role == DOP_SERVER && dop_timers_reserve(&e->timers, &t->drain))",
   "(0 && dop_timers_reserve(&e->timers, &t->drain))")
 fault("authorize core once", "who cannot be asked is not asked for", "csrc/link/handshake.c",
-  "  if (!ev) {\n    out_of_memory(l);\n    return;\n  }\n", "")
+  "  if (!ev) {\n    dop_link_out_of_memory(l);\n    return;\n  }\n", "")
 fault("caps core once", "without memory to count them all come in", "csrc/link/caps.c",
   "return DOP_REFUSED_MEMORY; /*", "return DOP_ADMITTED; /*")
 fault("deflate core once", "half a deflater is left", "csrc/ws/deflate.c",

@@ -264,6 +264,20 @@ describe("stats()", function()
       bytes = 0, memory = 0, tls = 0 }, causes)
     assert.equal(7, stats.refused)
   end)
+
+  it("never takes a lack of memory for the application's word", function()
+    local without = 0
+    for n = 1, 20 do
+      local w = server()
+      core.configure(w.server, function() return "alice" end, false)
+      local link = w:to_server(true).link
+      core.allocations(function() pcall(link.feed, link, wire.REQUEST .. "\r\n") end, n)
+      w:turn()
+      assert.equal(0, w.server:stats().refused_authorize, n)
+      without = without + w.server:stats().refused_memory
+    end
+    assert.is_true(without > 0)
+  end)
 end)
 
 describe("a flood of sockets that are refused", function()
