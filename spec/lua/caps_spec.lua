@@ -122,6 +122,17 @@ describe("the caps by address", function()
     end
   end)
 
+  it("hold no memory for an address of which nothing is left", function()
+    local w = server { max_sockets_per_address = 1 }
+    local _, _, bytes = core.allocations(function()
+      for i = 1, 200 do core.accept(w.server, ("10.0.2.%d:1"):format(i)):lost() end
+      w:turn()
+      collectgarbage()
+      collectgarbage()
+    end)
+    assert.equal(0, bytes)
+  end)
+
   it("let nobody in uncounted when there is no memory for the count", function()
     local w = server { max_sockets_per_address = 1 }
     local kept = {}

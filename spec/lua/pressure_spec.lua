@@ -122,6 +122,22 @@ describe("drain", function()
     assert.equal(1, seen.drains)
   end)
 
+  it("comes when half of the queue's bytes are free, however few messages that is", function()
+    local w, p, node = server { high_mark = 1, queue_bytes = 8000 }
+    local seen, accepted = {}, 0
+    local send = watch(node, seen)
+    while send(("x"):rep(1000)) do accepted = accepted + 1 end
+    assert.equal(8, accepted) -- one in the socket, seven behind it
+    for left = 6, 4, -1 do
+      p.link:output()
+      w:turn()
+      assert.equal(0, seen.drains, left)
+    end
+    p.link:output()
+    w:turn()
+    assert.equal(1, seen.drains)
+  end)
+
   it("is not owed for a message that is too long, or none at all", function()
     local w, _, node = server { max_message = 100 }
     local seen = {}

@@ -44,6 +44,7 @@ end
 -- The modules of the other Lua lie beside those of this one.
 local function path_for(lua)
   local path = os.getenv "LUA_CPATH" or ""
+  if lua == process.LUA then return path end
   return (path:gsub("build/[%w.]+/", "build/" .. lua .. "/"))
 end
 

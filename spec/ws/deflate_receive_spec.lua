@@ -109,6 +109,15 @@ describe("a compressed message", function()
       { "binary:landmark" .. far, "text:landmark" }, KEPT)
   end)
 
+  -- An older zlib that is asked to keep within 8 bits keeps within 9, and says nothing.
+  both("of a peer that is bound to a window of 8 bits may look back 512 bytes", function(role)
+    local bound = role == "server" and "client_max_window_bits=8" or "server_max_window_bits=8"
+    local limits = with { deflate = NONE .. "; " .. bound }
+    local far = noise(500)
+    local message = deflate.writer():stored("landmark" .. far):fixed({ { 8, 508 } }):payload()
+    stream.hears(role, { packed_binary(message) }, { "binary:landmark" .. far .. "landmark" }, limits)
+  end)
+
   both("may come in fragments, also empty ones, with control frames between them", function(role)
     local payload = deflate.fixed("Hello ", { 258, 6 }, "!")
     local whole = ("Hello "):rep(44) .. "!"

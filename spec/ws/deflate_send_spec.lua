@@ -21,7 +21,7 @@ local KEPT = with({ min_size = 0, takeover = true, peer_takeover = true }, "perm
 local function noise(size)
   local out, x = {}, 4711
   for i = 1, size do
-    x = (x * 1103515245 + 12345) % 2147483648
+    x = x * 16807 % 2147483647 -- no more than a double can tell
     out[i] = string.char(math.floor(x / 65536) % 256)
   end
   return table.concat(out)
@@ -223,6 +223,18 @@ describe("a window", function()
     end)
   end
 
+  it("is each connection's own, though what compresses is lent from one to the next", function()
+    local w = wire.new { server = EAGER }
+    for _, bits in ipairs { 15, 9, 12, 15 } do
+      w.deflate = NONE .. "; server_max_window_bits=" .. bits
+      local p = w:connected_server():pull()
+      assert.is_true(w:last("server", "connect").node:send(DIGITS .. DIGITS))
+      local frame = p:pull().sent[#p.sent]
+      assert.equal(4, frame.rsv)
+      assert.is_true(deflate.inflate(frame.payload, 2 ^ bits) == DIGITS .. DIGITS)
+    end
+  end)
+
   it("of 8 bits a client cannot keep within, and compresses nothing; what comes it reads", function()
     local send, w, p = sender("client", with({ min_size = 0, takeover = true, peer_takeover = true },
       "permessage-deflate; client_max_window_bits=8; server_max_window_bits=8"))
@@ -309,6 +321,14 @@ describe("memory", function()
     w.deflate = NONE
     local _, _, bytes = core.allocations(function() three = run() end)
     assert.is_true(one and two and three and bytes - plain <= 100, bytes - plain .. " bytes")
+  end)
+
+  it("of a large message goes back to the system", function()
+    local send = sender("server", EAGER)
+    local large = noise(160000):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+    send(TEXT) -- what the engine lends is there
+    local _, at_most, bytes = core.allocations(function() assert.is_true(#send(large).payload > 160000) end)
+    assert.is_true(at_most > 160000 and bytes < 65536, bytes .. " bytes")
   end)
 
   it("with takeover is the connection's, by window and level", function()
