@@ -1,8 +1,9 @@
 --- Small faults, each a mistake that somebody could make, by the points of dop.r1 (docs/protocol.md; 1
 -- counting, 2 acknowledging, 3 bounds, 4 the server resumes, 5 the client resumes, 6 half-confirmed, 7 how
 -- a socket ends, 8 window and tombstones, 9 the end and what is handed back, 10 liveness and pausing, 11
--- abuse, 12 principal), "wire" for its grammar and limits, "plain" for plain DOP, "upgrade" for what comes
--- before a session, "tls" for what lies below it.
+-- abuse, 12 principal), "wire" for its grammar and limits, "plain" for plain DOP. Around the machine: "upgrade"
+-- for what comes before a session, "deflate" and "extension" for compression and how two ends agree on it,
+-- "idle" for frames that bring no data, "caps", "drain", "marks", and "tls" for streams that are encrypted.
 --
 -- `schedule` is the named schedule that must see it; `survives` why nothing does; `specs` those that must see
 -- what no machine would. Run by run.lua.
@@ -458,10 +459,200 @@ fault("upgrade", "proxy-refusal-malformed", tunnel, [[  if (faulty && (made || !
 fault("upgrade", "proxy-head-without-limit", tunnel, [[  if ((len ? len : l->input_len) > limits->max_header) {]],
   [[  if (0) {]], by_tunnel)
 fault("upgrade", "tunnel-for-ever", tunnel, [[  l->state = DOP_LINK_UPGRADING;]], "", by_tunnel)
+local handshake = "csrc/link/handshake.c"
+fault("upgrade", "what-comes-behind-is-of-the-head", handshake, [[  if ((len ? len : l->input_len) >]],
+  [[  if (l->input_len >]], by_server)
+fault("upgrade", "any-origin", handshake, [[  if (!l->upgrade->plain && !origin_ok(t, &req)) {]], [[  if (0) {]],
+  by_server)
+fault("upgrade", "not-offered-is-selected", handshake, [[  } else if (protocol.data && number == NONE) {]],
+  [[  } else if (0) {]], by_offers)
+fault("upgrade", "answer-of-http-1.0", upgrade, [[  } else if (!head->is_1_1) {]], [[  } else if (0) {]], by_client)
+fault("upgrade", "headers-say-more-than-the-status", upgrade,
+  [[  if (faulty && (head->status == 0 || head->status == 101)) return -1;]], [[  if (faulty) return -1;]], by_client)
+fault("upgrade", "head-hears-a-body", http, [[content && !a->head_only ? span]], [[content ? span]],
+  { specs = "spec/ws/plain_spec.lua" })
 
-local tls, secure, context = "csrc/uv/tls.c", "csrc/uv/secure.c", "csrc/uv/tls_context.c"
+-- What compresses a connection: zlib's states, which are lent and taken back.
+local deflate, extension, connection = "csrc/ws/deflate.c", "csrc/ws/extension.c", "csrc/ws/connection.c"
+local by_deflated, by_inflated = { specs = "spec/ws/deflate_send_spec.lua" },
+  { specs = "spec/ws/deflate_receive_spec.lua" }
+fault("deflate", "state-of-another-window", deflate, [[f->level != d->level || f->window != d->window ||]],
+  [[f->level != d->level ||]], by_deflated)
+fault("deflate", "state-not-reset", deflate, [[      deflateReset(&f->z);]], [[      f->z.avail_in = 0;]], by_deflated)
+fault("deflate", "state-kept-without-takeover", deflate, [[  if (failed || !d->takeover) leave_deflater(d);]],
+  [[  if (failed) leave_deflater(d);]], by_deflated)
+fault("deflate", "unsent-is-referred-to", deflate, [[  if (failed || !d->takeover) leave_deflater(d);]],
+  [[  if (!d->takeover) leave_deflater(d);]], by_deflated)
+fault("deflate", "longer-than-the-message", deflate,
+  [[  if (run(d->deflater, data, len, out, d->takeover ? UINT32_MAX / 2 : len + TAIL)) return -1;
+  out->len -= TAIL;
+  return d->takeover || out->len < len ? 0 : -1;]], [[  if (run(d->deflater, data, len, out, UINT32_MAX / 2)) return -1;
+  out->len -= TAIL;
+  return 0;]], by_deflated)
+fault("deflate", "tail-is-sent", deflate, [[  out->len -= TAIL;]], "", by_deflated)
+fault("deflate", "never-rests", deflate, [[  d->used = 0;]], "", by_deflated)
+fault("deflate", "rests-in-use", deflate, [[  if (!d->used) leave_deflater(d);]], [[  leave_deflater(d);]], by_deflated)
+fault("deflate", "large-block-stays", deflate, [[  if (packed->cap > SPARE_MAX) dop_bytes_dispose(packed);]], "",
+  by_deflated)
+fault("deflate", "inflater-not-reset", deflate, [[    inflateReset2(&f->z, -(int)reading_window(d));]],
+  [[    f->z.avail_in = 0;]], by_inflated)
+fault("deflate", "inflater-kept-without-takeover", deflate, [[  if (!d->peer_takeover) leave_inflater(d);]],
+  [[  if (0) leave_inflater(d);]],
+  by_inflated)
+fault("deflate", "ends-inside-a-block", deflate, [[  int whole = !d->inflater || d->inflater->clean;]],
+  [[  int whole = 1;]], by_inflated)
+fault("deflate", "8-bits-read-with-8", deflate,
+  [[  return d->peer_window < DOP_DEFLATE_WINDOW_MIN ? DOP_DEFLATE_WINDOW_MIN : d->peer_window;]],
+  [[  return d->peer_window;]], by_inflated)
+fault("deflate", "one-byte-above-the-limit", connection, [[max_message - b->len : 0, room]],
+  [[max_message - b->len + 1 : 0, room]], by_inflated)
+
+-- What two ends agree on for that.
+local by_extension = { specs = "spec/ws/extension_spec.lua" }
+fault("extension", "answer-above-the-offer", extension, [[smaller(o->window, offer->server_bits)]], [[o->window]],
+  by_extension)
+fault("extension", "answer-of-8-bits", extension, [[    if (offer->server_bits < DOP_DEFLATE_WINDOW_MIN) return 0;
+]], "", by_extension)
+fault("extension", "binds-who-cannot-be-bound", extension, [[return o->peer_window == DOP_DEFLATE_WINDOW_MAX;]],
+  [[return 1;]], by_extension)
+fault("extension", "offered-takeover-ignored", extension,
+  [[  answer->has = offer->has & (SERVER_TAKEOVER | CLIENT_TAKEOVER);]], [[  answer->has = 0;]], by_extension)
+fault("extension", "last-offer-wins", extension, [[    if (chosen || !o ||]], [[    if (!o ||]], by_extension)
+fault("extension", "parameter-twice", extension, [[  if (!param || out->has & param) return 0;]],
+  [[  if (!param) return 0;]], by_extension)
+fault("extension", "zero-before-the-bits", extension,
+  [[  if (p->len == 1 && (p->value[0] == '8' || p->value[0] == '9')) return (unsigned)p->value[0] - '0';]],
+  [[  if (p->len == 2 && p->value[0] == '0') return (unsigned)p->value[1] - '0';
+  if (p->len == 1 && (p->value[0] == '8' || p->value[0] == '9')) return (unsigned)p->value[0] - '0';]], by_extension)
+fault("extension", "takeover-with-a-value", extension, [[return !p->has_value;]], [[return 1;]], by_extension)
+fault("extension", "server-takes-over-all-the-same", extension,
+  [[  if (offer->has & SERVER_TAKEOVER && !(said->has & SERVER_TAKEOVER)) return 0;
+]], "", by_extension)
+fault("extension", "server-widens-its-window", extension, [[ || said->server_bits > offer->server_bits))]], [[))]],
+  by_extension)
+fault("extension", "second-extension", extension, [[  if (!o || again || !is_exactly]], [[  if (!o || !is_exactly]],
+  by_extension)
+
+-- Frames that bring no data, of which a peer may send so many a second.
+local by_control = { specs = "spec/ws/control_spec.lua" }
+fault("idle", "one-frame-more", input, [[++l->idle <= most) return 0;]], [[++l->idle <= most + 1) return 0;]],
+  by_control)
+fault("idle", "no-limit-is-none", input, [[ || !most || ++l->idle]], [[ || ++l->idle]], by_control)
+fault("idle", "data-does-not-count", input, [[    l->idle = 0;
+    return dop_node_hear]], [[    return dop_node_hear]], by_control)
+fault("idle", "for-ever", input, [[  if (!same_second(l->heard_at, dop_link_engine(l)->now)) l->idle = 0;]], "",
+  by_control)
+fault("idle", "each-read-anew", input, [[  if (!same_second(l->heard_at, dop_link_engine(l)->now)) l->idle = 0;]],
+  [[  l->idle = 0;]], by_control)
+fault("idle", "pongs-do-not-count", input, [[  case DOP_WS_PING:
+  case DOP_WS_PONG:
+    if (too_idle(l)) return 0;
+    /* fall through */]], [[  case DOP_WS_PING:
+    if (too_idle(l)) return 0;
+    /* fall through */
+  case DOP_WS_PONG:]], by_control)
+fault("idle", "empty-fragments-do-not-count", input, [[    if (item.len == 0) too_idle(l);
+]], "", by_control)
+fault("idle", "every-fragment-counts", input, [[    if (item.len == 0) too_idle(l);]], [[    too_idle(l);]], by_control)
+fault("idle", "heard-on", input, [[  dop_node_part(&l->socket, 1008, "PROTOCOL", why);
+  if (l->state != DOP_LINK_DEAD) dop_link_linger(l);]], [[  dop_node_part(&l->socket, 1008, "PROTOCOL", why);]],
+  by_control)
+
+-- The caps of a server.
+local caps, transport = "csrc/link/caps.c", "csrc/session/transport.c"
+local by_caps = { specs = "spec/lua/caps_spec.lua" }
+fault("caps", "one-socket-more", transport, [[t->socket_count - t->lingering_count > l->max_sockets)]],
+  [[t->socket_count - t->lingering_count > l->max_sockets + 1)]], by_caps)
+fault("caps", "the-refused-take-room", transport, [[t->socket_count - t->lingering_count > l->max_sockets)]],
+  [[t->socket_count > l->max_sockets)]], by_caps)
+fault("caps", "the-refused-are-waited-for", link, [[  if (++l->socket.transport->lingering_count > most) l->over = 1;]],
+  [[  ++l->socket.transport->lingering_count;]], by_caps)
+fault("caps", "one-socket-more-of-an-address", caps, [[a->sockets >= lim->max_sockets_per_address]],
+  [[a->sockets > lim->max_sockets_per_address]], by_caps)
+fault("caps", "one-pending-more-of-an-address", caps, [[a->pending >= lim->max_pending_per_address]],
+  [[a->pending > lim->max_pending_per_address]], by_caps)
+fault("caps", "pending-for-ever", caps, [[  if (l->socket.pending) a->pending--;
+]], "", by_caps)
+fault("caps", "nobody-leaves-an-address", caps, [[  if (--a->sockets == 0) dop_addresses]], [[  if (0) dop_addresses]],
+  by_caps)
+fault("caps", "addresses-are-kept", caps, [[  if (--a->sockets == 0) dop_addresses]],
+  [[  if (--a->sockets == 0 && 0) dop_addresses]], by_caps)
+fault("caps", "uncounted-without-memory", caps, [[  if (!a) return DOP_REFUSED_MEMORY;]],
+  [[  if (!a) return DOP_ADMITTED;]],
+  by_caps)
+fault("caps", "bytes-let-anybody-in", transport, [[  if (dop_transport_full(t, 0)) return DOP_REFUSED_BYTES;
+]], "", by_caps)
+fault("caps", "half-messages-grow-on", input, [[    dop_node_shed(&l->socket); /*]], [[    (void)0; /*]], by_caps)
+fault("caps", "the-starved-are-not-told", transport,
+  [[    for (struct dop_node *n = lists[k]->first; n; n = n->next) dop_node_check_drain(n);]],
+  [[    (void)lists[k];]], by_caps)
+
+-- A server that drains.
+local by_drain = { specs = "spec/lua/drain_spec.lua" }
+fault("drain", "waits-for-nobody", transport, [[    if (dop_node_is_settled(n)) dop_node_end]], [[    dop_node_end]],
+  by_drain)
+fault("drain", "waits-too-long", transport, [[  t->drain_until = e->now + ms;]],
+  [[  t->drain_until = e->now + 2 * ms;]], by_drain)
+fault("drain", "detached-stay", transport, [[  t->drain.fire = look_at_drain;
+  while (t->detached.first) end_node(t->detached.first, DOP_COME_BACK);]], [[  t->drain.fire = look_at_drain;]],
+  by_drain)
+fault("drain", "lost-ones-are-waited-for", node, [[  if (t->draining) {
+    dop_node_end]], [[  if (0) {
+    dop_node_end]], by_drain)
+fault("drain", "newcomers-are-let-in", transport, [[  if (t->closed || t->draining) return DOP_REFUSED_CLOSING;]],
+  [[  if (t->closed) return DOP_REFUSED_CLOSING;]], by_drain)
+fault("drain", "gone-for-good", transport, [[    code = DOP_COME_BACK;
+]], "", by_drain)
+fault("drain", "half-way-sockets-stay", transport, [[  close_sockets(t, DOP_COME_BACK);
+  uint64_t first]], [[  uint64_t first]], by_drain)
+
+-- How much a socket takes before the system does.
+local by_marks = { specs = "spec/lua/pressure_spec.lua" }
+fault("marks", "filled-above", node, [[         n->socket->ops->backlog(n->socket) < n->transport->limits.high_mark;]],
+  [[
+         n->socket->ops->backlog(n->socket) <= n->transport->limits.high_mark;]], by_marks)
+fault("marks", "filled-with-each-byte", node, [[n->socket->ops->backlog(n->socket) <= n->transport->limits.low_mark;]],
+  [[n->socket->ops->backlog(n->socket) <= n->transport->limits.high_mark;]], by_marks)
+fault("marks", "low-one-is-not-low", node, [[n->socket->ops->backlog(n->socket) <= n->transport->limits.low_mark;]],
+  [[n->socket->ops->backlog(n->socket) < n->transport->limits.low_mark;]], by_marks)
+fault("marks", "filled-when-empty", node, [[n->socket->ops->backlog(n->socket) <= n->transport->limits.low_mark;]],
+  [[n->socket->ops->backlog(n->socket) == 0;]], by_marks)
+fault("marks", "drain-by-messages-alone", node, [[ || dop_queue_size(&n->queue) > l->queue_bytes / 2)]], [[)]],
+  by_marks)
+
+-- A stream that is encrypted.
+local secure, tls, context = "csrc/uv/secure.c", "csrc/uv/tls.c", "csrc/uv/tls_context.c"
+local by_stream, by_hostile = { specs = "spec/tls/stream_spec.lua" }, { specs = "spec/tls/hostile_spec.lua" }
+local by_flood = { specs = "spec/tls/flood_spec.lua" }
 local by_records, by_verify = { specs = "spec/tls/records_spec.lua" }, { specs = "spec/tls/verify_spec.lua" }
-
+fault("tls", "no-close_notify", tls, [[  SSL_shutdown(t->ssl);
+]], "", by_hostile)
+fault("tls", "rest-is-forgotten", secure, [[  return sent < len ? send_later(s, shared->out + sent, len - sent) : 0;]],
+  [[  return 0;]], by_stream)
+fault("tls", "encrypts-without-end", secure, [[!s->tls->failed && !s->writing && !s->link->dead)]],
+  [[!s->tls->failed && !s->link->dead)]], by_stream)
+fault("tls", "nobody-is-told-of-room", secure, [[    loop->api->wrote(s->link);]], [[    (void)0;]], by_stream)
+fault("tls", "what-is-pending-waits", tls, [[      if (!shared->in_len && !SSL_has_pending(t->ssl)) break;]],
+  [[      break;]], by_stream)
+fault("tls", "large-records-at-once", tls, [[  limit_records(ssl, SMALL);
+  if (c->server)]], [[  if (c->server)]], by_stream)
+fault("tls", "large-records-after-a-rest", tls, [[    if (!t->cautious) limit_records(t->ssl, SMALL);]], "", by_stream)
+fault("tls", "small-records-for-ever", tls,
+  [[  if (!t->cautious) limit_records(t->ssl, SSL3_RT_MAX_PLAIN_LENGTH);]], "", by_stream)
+fault("tls", "session-is-broken", tls,
+  [[    if (!t->failed) SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+]], "", by_verify)
+fault("tls", "the-refused-cost-a-handshake", secure, [[  s->tls->failed |= !s->tls->ready;]], [[  (void)0;]],
+  by_hostile)
+fault("tls", "who-looked-is-refused", secure, [[s->tls->begun && !s->tls->ready && !s->tls->failed)]],
+  [[!s->tls->ready && !s->tls->failed)]], { specs = "spec/tls/log_spec.lua" })
+fault("tls", "plain-http-is-a-fault", tls,
+  [[  return t->context->server && first >= 'A' && first <= 'Z' ? DOP_TLS_HTTP : DOP_TLS_FAILED;]],
+  [[  return DOP_TLS_FAILED;]], by_hostile)
+fault("tls", "handshakes-without-end", secure, [[#define ROUND_HANDSHAKES 2]], [[#define ROUND_HANDSHAKES 1000]],
+  by_flood)
+fault("tls", "handshakes-are-not-counted", secure, [[  if (progress(s) != before) s->loop->handshakes++;
+]], "", by_flood)
 fault("tls", "talk-without-end", tls, [[  if (t->talk <= TALK_MAX) t->talk++;]], "", by_records)
 fault("tls", "talk-in-all", tls, [[  if (t->second != (uint32_t)(now >> 10)) t->talk = 0;]], "", by_records)
 fault("tls", "end-before-what-a-pause-holds", input, [[(l->socket.ready || dop_socket_stopped(&l->socket))]],
@@ -472,7 +663,7 @@ fault("tls", "reset-in-handshake-uncounted", secure,
   { specs = "spec/tls/cut_spec.lua" })
 fault("tls", "close-notify-in-handshake-uncounted", secure, [[    dop_secure_eof(s);
 ]], [[    api->eof(s->link);
-]], { specs = "spec/tls/hostile_spec.lua" })
+]], by_hostile)
 fault("tls", "revoked-comes-by-ticket", context, [[      ok = X509_CRL_digest(list, EVP_sha256(), print, &n) == 1;]],
   [[      continue;]], by_verify)
 fault("tls", "subject-is-a-name", context, [[X509_CHECK_FLAG_NEVER_CHECK_SUBJECT]], [[0]], by_verify)
