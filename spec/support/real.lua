@@ -12,10 +12,10 @@ local open, raw = {}, {}
 loop.engine():collect_always(true)
 
 --- Runs the loop until `condition()` is true, which is asked each millisecond or `every` so many seconds;
--- fails after `seconds` (5), saying what was awaited.
+-- fails after `seconds` (5), saying what was awaited; SLOW in the environment is how often they count.
 function real.wait(what, condition, seconds, every)
   local late = false
-  local deadline = dop.timer(seconds or 5, function()
+  local deadline = dop.timer((seconds or 5) * (tonumber(os.getenv "SLOW") or 1), function()
     late = true
     dop.stop()
   end)
