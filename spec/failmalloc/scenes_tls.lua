@@ -192,9 +192,19 @@ return function(add)
     local lib = require "dop"
     local pki_of = require("spec.support.certificates").at(os.getenv "FAILMALLOC_PKI")
     local server = lib.listen { url = "wss://127.0.0.1:0/", tls = pki_of:identity() }
-    local client = server and lib.connect { url = server.url, tls = { ca = pki_of.ca } }
+    local client = server and lib.connect {
+      url = server.url, tls = { ca = pki_of.ca }, retry = function() return 0.002 end,
+    }
     if not client then return end
-    for _ = 1, 30 do lib.loop():step() end
+    local loop, back = lib.loop(), false
+    client:on("reconnect", function() back = true end)
+    local function until_it(condition)
+      local from = loop:now()
+      repeat loop:step() until condition() or loop:now() - from > (memory.failed() and 0.02 or 20)
+    end
+    until_it(function() return client.node.status == "CONNECTED" end)
+    client.node:drop()
+    until_it(function() return back end) -- with the ticket
     -- Nothing is closed.
   end)
 end
