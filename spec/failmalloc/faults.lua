@@ -15,7 +15,7 @@ fault("plain core once", "half a link is left", "csrc/link/link.c",
 fault("lost core once", "a window has no place", "csrc/session/node.c",
   "(t->role == DOP_SERVER && dop_timers_reserve(",
   "(0 && dop_timers_reserve(")
-fault("huge core once", "the rest of a write is not looked at", "csrc/uv/stream.c",
+fault("huge core always", "the rest of a write is not looked at", "csrc/uv/stream.c",
   "  if (!w) return UV_ENOMEM;\n", "")
 fault("world lua once", "a world stays in the place of the host", "lua/dop/sim.lua",
   "  host.running = false\n  loop.swap(before)\n",
