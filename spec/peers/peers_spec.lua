@@ -64,19 +64,21 @@ local function begin(command, role, way)
   local p = setmetatable({ messages = {}, losses = 0 }, pair)
   local call = "env " .. environment(way) .. command
   local scheme = way.tls and "wss" or "ws"
+  local function hear(ours)
+    p.ours, p.log = ours, real.record(ours, { "connect", "reconnect", "close", "disconnect" })
+    ours:on("message", function(_, message, kind) table.insert(p.messages, { message, kind }) end)
+  end
   if role == "client" then
     limits.url = scheme .. "://127.0.0.1:0/dop"
     limits.tls = way.tls and pki:identity()
-    p.ours = real.listen(limits)
+    hear(real.listen(limits)) -- a process is waited for, and may be CONNECTED by then
     p.peer = process.start(("%s client %s"):format(call, p.ours.url))
   else
     p.peer = process.start(call .. " server")
     limits.url = ("%s://127.0.0.1:%d/dop"):format(scheme, p.peer:expect("^listening (%d+)$"))
     limits.tls = way.tls and { ca = pki.ca }
-    p.ours = real.connect(nil, limits)
+    hear(real.connect(nil, limits))
   end
-  p.log = real.record(p.ours, { "connect", "reconnect", "close", "disconnect" })
-  p.ours:on("message", function(_, message, kind) table.insert(p.messages, { message, kind }) end)
   p.peer:expect "^connected$"
   real.wait("the session", function() return p.log:count "connect" == 1 end)
   p.node = p.log:last("connect").node
