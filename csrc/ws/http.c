@@ -244,39 +244,27 @@ static int is_slash(char c) {
   return c == '/' || c == '\\';
 }
 
-/* The part of a URL from its authority on; all of a reference that has none. What is not visible is
- * not there, or it would hide two slashes that people see. */
-static struct dop_span without_user(struct dop_span url, size_t *scheme) {
-  const char *at = NULL, *end;
+/* A name before a host is in front of an @ behind two slashes, or more: people and browsers take
+ * any number for two, and one of a malformed reference may not hide the next. What is not visible
+ * is not there, or it would hide slashes that people see. */
+size_t dop_http_location(const struct dop_head *head, char *to, size_t size) {
+  struct dop_span url = dop_head_get(head, "Location");
+  size_t len = 0, host = 0; /* where what follows the slashes begins, 0: in no authority */
   char before = 0;
 
-  *scheme = 0;
-  for (size_t i = 0; i < url.len && !*scheme; i++) {
-    if (!is_visible(url.data[i])) continue;
-    if (is_slash(url.data[i]) && is_slash(before)) *scheme = i + 1;
-    before = url.data[i];
+  for (size_t i = 0; i < url.len && url.data[i] != '?' && url.data[i] != '#'; i++) {
+    char c = url.data[i];
+    if (!is_visible(c)) continue;
+    if (c == '@' && host) {
+      len = host;
+    } else {
+      if (len + 1 < size) to[len] = c;
+      len++;
+      if (is_slash(c)) host = is_slash(before) ? len : 0;
+    }
+    before = c;
   }
-  if (!*scheme) return url;
-  end = url.data + url.len;
-  for (const char *p = url.data + *scheme; p < end && !is_slash(*p); p++)
-    if (*p == '@') at = p + 1;
-  if (at == NULL) at = url.data + *scheme;
-  return span(at, (size_t)(end - at));
-}
-
-size_t dop_http_location(const struct dop_head *head, char *to, size_t size) {
-  struct dop_span url = dop_head_get(head, "Location"), rest;
-  size_t len = 0, scheme;
-
-  for (size_t i = 0; i < url.len; i++) {
-    if (url.data[i] != '?' && url.data[i] != '#') continue;
-    url.len = i;
-  }
-  rest = without_user(url, &scheme);
-  for (size_t i = 0; i < scheme + rest.len && len + 1 < size; i++) {
-    char c = i < scheme ? url.data[i] : rest.data[i - scheme];
-    if (is_visible(c)) to[len++] = c;
-  }
+  if (len >= size) len = size - 1;
   to[len] = 0;
   return len;
 }

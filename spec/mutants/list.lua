@@ -442,7 +442,7 @@ fault("upgrade", "one-field-less", http, [[    if (head->count == max_fields) {]
   [[    if (head->count + 1 == max_fields) {]],
   by_server)
 fault("upgrade", "empty-elements", http, [[    if (element->len != 0) return 1;]], [[    return 1;]], by_offers)
-fault("upgrade", "shows-user-of-location", http, [[    if (*p == '@') at = p + 1;]], "", by_client)
+fault("upgrade", "shows-user-of-location", http, [[    if (c == '@' && host) {]], [[    if (0) {]], by_client)
 fault("upgrade", "chunked", upgrade, [[    if (dop_span_is(f->name, "Transfer-Encoding")) return 1;]], "", by_server)
 fault("upgrade", "two-hosts", upgrade, [[  if (hosts > 1) return]], [[  if (0) return]], by_server)
 fault("upgrade", "origin-of-other-port", upgrade, [[    return port >= 0 && port == asked &&]],

@@ -144,6 +144,9 @@ describe("an answer whose status is", function()
     ["ws:/\146/user:secret@other.example/x"] = "ws://other.example/x",
     ["ws:\\\\user:secret@other.example/x"] = "ws:\\\\other.example/x",
     ["ws://other.example/\t\195\188 \226\128\174x"] = "ws://other.example/x",
+    ["\\\\\\x:http://user:secret@other.example"] = "\\\\\\x:http://other.example",
+    ["ws:////user:secret@other.example"] = "ws:////other.example",
+    ["ws://" .. ("u"):rep(500) .. "@other.example"] = "ws://other.example",
     ["ws://" .. ("o"):rep(500)] = "ws://" .. ("o"):rep(58),
   }
   for location, shown in pairs(places) do
