@@ -164,6 +164,7 @@ describe("a lossless session", function()
     local client, server = talk(net, options, {}, seconds)
     net:lose(30)
     pass(LOSS)
+    client:expect("^reconnecting", seconds) -- chance may take longer
     local dropped = net:calm()
     local before = process.figures(client:expect "^at (.*)$")
     local ended = finish(client, server, seconds)
