@@ -16,13 +16,14 @@ local opened = 0
 for i = 1, 96 do open[i] = false end
 
 local loop = dop.loop()
+local LONG = tonumber(os.getenv "FAILMALLOC_WAIT" or 20) -- seconds
 
 --- Lets the loop work until condition() is true.
 function kit.wait(what, condition)
   local from = loop:now()
   while not condition() do
     loop:step()
-    if loop:now() - from > (memory.failed() and PATIENCE or 20) then error("waited in vain for " .. what, 2) end
+    if loop:now() - from > (memory.failed() and PATIENCE or LONG) then error("waited in vain for " .. what, 2) end
   end
 end
 
