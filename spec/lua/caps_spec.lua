@@ -60,6 +60,36 @@ describe("max_sockets", function()
   end)
 end)
 
+describe("a server of local:", function()
+  local function connected(client) return client.node.status == "CONNECTED" end
+
+  it("has the caps of all others: who is above max_sockets comes in when one has left", function()
+    local host = real.listen { url = "local:caps", max_sockets = 2 }
+    local first, second = real.connect(host), real.connect(host)
+    real.wait("two", function() return connected(first) and connected(second) end)
+    local third = real.connect(host)
+    real.wait("a refusal", function() return host:stats().refused_full > 0 end)
+    assert.equal(2, host:stats().sockets)
+    assert.equal("OPEN", third.node.status)
+    first:close()
+    real.wait("the third", function() return connected(third) end)
+  end)
+
+  it("lets nobody in above max_bytes", function()
+    local host = real.listen { url = "local:caps", max_bytes = 1000 }
+    local client = real.connect(host, { retry = function() return 60 end })
+    real.wait("the session", function() return connected(client) end)
+    client.node:drop()
+    local node = host:nodes()[1]
+    while node:send(("x"):rep(100)) do end
+    assert.is_true(host:stats().bytes > 1000)
+    local other = real.connect(host)
+    real.wait("a refusal", function() return host:stats().refused_bytes > 0 end)
+    node:disconnect()
+    real.wait("the other", function() return connected(other) end)
+  end)
+end)
+
 describe("the caps by address", function()
   it("count one address whatever its port, and leave the others alone", function()
     local w = server { max_sockets_per_address = 2 }
