@@ -33,6 +33,12 @@ struct dop_later {
   unsigned waits : 1;
 };
 
+/* Streams whose TLS handshakes wait for their turn, see secure.c. */
+struct dop_crowd {
+  struct dop_stream *first, *last;
+  struct dop_later later;
+};
+
 struct dop_loop {
   uv_loop_t uv;
   const struct dop_driver_api *api;
@@ -49,7 +55,8 @@ struct dop_loop {
   uint32_t round;
   unsigned share;      /* bytes of one read in this round */
   unsigned handshakes; /* steps of TLS handshakes in this round */
-  unsigned greedy;     /* reads of this round that took all of it */
+  struct dop_crowd crowd;
+  unsigned greedy; /* reads of this round that took all of it */
   uint64_t timer_at;
   pid_t pid; /* of the process that made it */
   unsigned holds;

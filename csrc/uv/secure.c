@@ -6,7 +6,7 @@
 
 /* Steps of handshakes in a round. One may take a millisecond, which is a hundred messages of
  * others. */
-#define ROUND_HANDSHAKES 2
+#define ROUND_HANDSHAKES 1
 
 #define QUEUED_MAX 262144 /* what a peer may make us say that does not read: alerts, handshakes */
 
@@ -127,6 +127,49 @@ void dop_secure_end(struct dop_stream *s) {
   push(s); /* if it cannot leave, the socket's own end follows all the same */
 }
 
+/* --- the turns of handshakes --- */
+
+/* First come, first served. Who queues is not read from: the system would name the whole crowd
+ * again in every round, which for thousands takes longer than the one step that is made in it. */
+
+int dop_secure_waits(const struct dop_stream *s) {
+  return s->tls && !s->tls->ready && !s->tls->turn && s->loop->handshakes >= ROUND_HANDSHAKES;
+}
+
+/* A place is kept for each whose turn it is: who came last shall not take it. */
+static void let_in(struct dop_later *later) {
+  struct dop_loop *loop = DOP_CONTAINER(later, struct dop_loop, crowd.later);
+  struct dop_stream *s;
+  while ((s = loop->crowd.first) && loop->handshakes < ROUND_HANDSHAKES) {
+    dop_secure_leave(s);
+    s->tls->turn = 1;
+    loop->handshakes++;
+    dop_stream_service(s);
+  }
+  if (loop->crowd.first) dop_later_add(loop, later);
+}
+
+void dop_secure_queue(struct dop_stream *s) {
+  struct dop_crowd *crowd = &s->loop->crowd;
+  s->tls->queues = 1;
+  s->tls->ahead = crowd->last;
+  s->tls->behind = NULL;
+  *(crowd->last ? &crowd->last->tls->behind : &crowd->first) = s;
+  crowd->last = s;
+  crowd->later.run = let_in;
+  dop_later_add(s->loop, &crowd->later);
+  dop_stream_service(s);
+}
+
+void dop_secure_leave(struct dop_stream *s) {
+  struct dop_crowd *crowd = &s->loop->crowd;
+  struct dop_tls *t = s->tls;
+  if (!dop_secure_queues(s)) return;
+  t->queues = 0;
+  *(t->ahead ? &t->ahead->tls->behind : &crowd->first) = t->behind;
+  *(t->behind ? &t->behind->tls->ahead : &crowd->last) = t->ahead;
+}
+
 /* --- reading --- */
 
 void dop_secure_begin(struct dop_stream *s) {
@@ -150,15 +193,12 @@ static int progress(const struct dop_stream *s) {
   return s->tls->ssl ? (int)SSL_get_state(s->tls->ssl) : TLS_ST_BEFORE;
 }
 
-int dop_secure_waits(const struct dop_stream *s) {
-  return s->tls && !s->tls->ready && s->loop->handshakes >= ROUND_HANDSHAKES;
-}
-
 void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
   const struct dop_driver_api *api = s->loop->api;
-  int before = progress(s);
+  int before = progress(s), counted = s->tls->turn;
   struct dop_tls_shared *shared = s->loop->tls;
   enum dop_tls_step step;
+  s->tls->turn = 0;
   shared->in = data;
   shared->in_len = n;
   do {
@@ -173,7 +213,7 @@ void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
     }
   } while (step == DOP_TLS_MORE && !s->link->dead);
   shared->in_len = 0;
-  if (progress(s) != before) s->loop->handshakes++;
+  if (progress(s) != before && !counted) s->loop->handshakes++;
   if (step == DOP_TLS_FAILED)
     fail(s);
   else if (step == DOP_TLS_HTTP)

@@ -20,6 +20,14 @@ void dop_secure_begin(struct dop_stream *s);
 /* Whether it has to wait with the next step of its handshake: a round has room for so many only. */
 int dop_secure_waits(const struct dop_stream *s);
 
+/* It waits: nothing is read until its turn comes, in one of the next rounds. */
+void dop_secure_queue(struct dop_stream *s);
+void dop_secure_leave(struct dop_stream *s); /* who does not queue may leave */
+
+static inline int dop_secure_queues(const struct dop_stream *s) {
+  return s->tls && s->tls->queues;
+}
+
 /* n bytes came: decrypts them and feeds the link. May run handlers. */
 void dop_secure_feed(struct dop_stream *s, char *data, size_t n);
 

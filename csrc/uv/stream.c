@@ -58,6 +58,7 @@ static void feed_tunnel(struct dop_stream *s, char *data, size_t n) {
 static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf) {
   struct dop_stream *s = stream_of(handle);
   struct dop_loop *loop = s->loop;
+  if (n == UV_ENOBUFS && dop_secure_waits(s)) dop_secure_queue(s);
   if (n == 0 || n == UV_ENOBUFS) return;
   loop->fed = s;
   if (n == (ssize_t)loop->share) loop->greedy++;
@@ -170,6 +171,7 @@ static void on_closed(uv_handle_t *handle) {
 void dop_stream_close(struct dop_stream *s, int reset) {
   if (s->closing) return;
   s->closing = 1;
+  dop_secure_leave(s);
   if (!reset || s->is_pipe || uv_tcp_close_reset(&s->uv.tcp, on_closed))
     uv_close(&s->uv.handle, on_closed);
 }
@@ -197,7 +199,7 @@ void dop_stream_service(struct dop_stream *s) {
   }
   /* What TLS says at the end may have to wait, and could not follow it. */
   if (flushed && l->fin && !s->shut && !s->writing) shut_down(s);
-  set_reading(s, s->loop->api->reading(l));
+  set_reading(s, s->loop->api->reading(l) && !dop_secure_queues(s));
 }
 
 static void shut_stream(struct dop_resource *r) {

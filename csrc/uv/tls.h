@@ -34,18 +34,21 @@ struct dop_tls_shared {
 struct dop_tls {
   struct dop_tls_shared *shared;
   struct dop_tls_context *context;
-  SSL *ssl;               /* made when the first byte comes or goes */
-  uint32_t queued;        /* bytes that the stream waits for the system to take */
-  uint32_t wrote_at;      /* ms */
-  uint32_t cautious;      /* bytes that still go in small records; 0: they may be large */
-  uint32_t second;        /* of what is counted in `talk` */
-  unsigned requests : 16; /* in so many requests */
-  unsigned ready : 1;     /* the handshake is done */
-  unsigned asked : 1;     /* a client: the server asked for a certificate */
-  unsigned over : 1;      /* nothing more will be read: the peer said so, or it failed */
+  SSL *ssl;          /* made when the first byte comes or goes */
+  uint32_t queued;   /* bytes that the stream waits for the system to take */
+  uint32_t wrote_at; /* ms */
+  uint32_t cautious; /* bytes that still go in small records; 0: they may be large */
+  uint32_t second;   /* of what is counted in `talk` */
+  struct dop_stream *ahead, *behind; /* for secure.c: of those whose handshakes wait */
+  unsigned requests : 16;            /* in so many requests */
+  unsigned ready : 1;                /* the handshake is done */
+  unsigned asked : 1;                /* a client: the server asked for a certificate */
+  unsigned over : 1;                 /* nothing more will be read: the peer said so, or it failed */
   unsigned failed : 1;
   unsigned judged : 1; /* the peer's certificate is bad, and the reason told */
   unsigned begun : 1;  /* something came */
+  unsigned queues : 1; /* its stream waits for its turn, */
+  unsigned turn : 1;   /* ... or has it */
   unsigned talk : 8;   /* messages of TLS about itself in this second, see dop_tls_count() */
 };
 

@@ -649,9 +649,15 @@ fault("tls", "who-looked-is-refused", secure, [[s->tls->begun && !s->tls->ready 
 fault("tls", "plain-http-is-a-fault", tls,
   [[  return t->context->server && first >= 'A' && first <= 'Z' ? DOP_TLS_HTTP : DOP_TLS_FAILED;]],
   [[  return DOP_TLS_FAILED;]], by_hostile)
-fault("tls", "handshakes-without-end", secure, [[#define ROUND_HANDSHAKES 2]], [[#define ROUND_HANDSHAKES 1000]],
+fault("tls", "handshakes-without-end", secure, [[#define ROUND_HANDSHAKES 1]], [[#define ROUND_HANDSHAKES 1000]],
   by_flood)
-fault("tls", "handshakes-are-not-counted", secure, [[  if (progress(s) != before) s->loop->handshakes++;
+fault("tls", "handshakes-are-not-counted", secure, [[  if (progress(s) != before && !counted) s->loop->handshakes++;
+]], "", by_flood)
+fault("tls", "the-last-come-take-the-turn", secure, [[    s->tls->turn = 1;
+]], "", by_flood)
+fault("tls", "the-closed-keep-their-place", "csrc/uv/stream.c", [[  dop_secure_leave(s);
+]], "", by_flood)
+fault("tls", "one-turn-and-no-other", secure, [[  if (loop->crowd.first) dop_later_add(loop, later);
 ]], "", by_flood)
 fault("tls", "talk-without-end", tls, [[  if (t->talk <= TALK_MAX) t->talk++;]], "", by_records)
 fault("tls", "talk-in-all", tls, [[  if (t->second != (uint32_t)(now >> 10)) t->talk = 0;]], "", by_records)

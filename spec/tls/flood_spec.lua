@@ -18,7 +18,14 @@ local MASKED = { mask = "\0\0\0\0" }
 
 local function text(payload) return frames.encode(frames.TEXT, payload, MASKED) end
 
-local function secure() return real.listen { url = "wss://127.0.0.1:0/dop", tls = pki:identity "server" } end
+local function secure(timeout)
+  return real.listen {
+    url = "wss://127.0.0.1:0/dop",
+    tls = pki:identity "server",
+    handshake_timeout = timeout,
+    close_timeout = timeout,
+  }
+end
 
 -- The first bytes of a client: a whole ClientHello.
 local function hello()
@@ -29,39 +36,106 @@ local function hello()
   return peer.received
 end
 
+-- Clients of which each says `bytes`, and which of them was answered, in that order.
+local function crowd_of(server, bytes)
+  local crowd, order = {}, {}
+  local host, port = server.url:match "^wss://([%d.]+):(%d+)"
+  local function connect(_, n)
+    for _ = 1, n do
+      local s = assert(socket.connect(host, tonumber(port)))
+      s:settimeout(0)
+      crowd[#crowd + 1] = { socket = s }
+    end
+    real.wait("the crowd", function() return server:stats().sockets >= #crowd end)
+  end
+  local function say(_, i)
+    crowd[i].socket:send(bytes)
+  end
+  local function answered()
+    for i, one in ipairs(crowd) do
+      local whole, why, part = one.socket:receive(65536)
+      one.ended = one.ended or why == "closed"
+      if #(whole or part or "") > 0 and not one.answered then
+        one.answered = true
+        order[#order + 1] = i
+      end
+    end
+    return order
+  end
+  local function all_ended()
+    answered()
+    for _, one in ipairs(crowd) do if not one.ended then return false end end
+    return true
+  end
+  return { connect = connect, say = say, answered = answered, all_ended = all_ended }
+end
+
 describe("a crowd of handshakes", function()
-  it("makes two steps a round, then the others are heard", function()
-    local bytes, server, plain = hello(), secure(), real.listen()
-    local crowd, modest = {}, {}
+  -- A server of wss: with a crowd that has said hello, and a message of a modest client's before and behind it.
+  -- Calls `heard` with the crowd at each of the two messages; then the modest say "again" once.
+  local function between_messages(n, heard, timeout)
+    local bytes, server, plain = hello(), secure(timeout), real.listen()
+    local modest, messages = {}, 0
     for i = 1, 2 do
       modest[i] = hand.client(plain)
       modest[i]:connect(("m"):rep(15) .. i)
     end
-    for i = 1, 40 do
-      local host, port = server.url:match "^wss://([%d.]+):(%d+)"
-      crowd[i] = assert(socket.connect(host, tonumber(port)))
-      crowd[i]:settimeout(0)
-    end
-    real.wait("the crowd", function() return server:stats().sockets == 40 and plain:stats().connects == 2 end)
-    local heard, answered = 0, 0
-    local function count()
-      for i, s in ipairs(crowd) do
-        local whole, _, part = s:receive(65536)
-        if #(whole or part or "") > 0 then answered, crowd[i] = answered + 1, { receive = function() end } end
-      end
-      return answered
-    end
-    local then_answered
+    local crowd = crowd_of(server, bytes)
+    crowd:connect(n)
+    real.wait("the modest", function() return plain:stats().connects == 2 end)
     plain:on("message", function()
-      heard = heard + 1
-      then_answered = count()
+      messages = messages + 1
+      heard(crowd, server)
+      if messages == 2 then modest[1]:send(text "again") end
     end)
     modest[1]:send(text "one")
-    for _, s in ipairs(crowd) do s:send(bytes) end
+    for i = 1, n do crowd:say(i) end
     modest[2]:send(text "other")
     socket.sleep(0.05) -- until all of it lies in the server's sockets
-    real.wait("the messages", function() return heard == 2 end)
-    assert.truthy(then_answered <= 4, then_answered)
-    real.wait("all answers", function() return count() == 40 end)
+    real.wait("the messages", function() return messages == 3 end)
+    return crowd, bytes
+  end
+
+  it("makes one step a round, then the others are heard", function()
+    local then_answered
+    local crowd = between_messages(40, function(crowd) then_answered = then_answered or #crowd:answered() end)
+    assert.truthy(then_answered <= 2, then_answered)
+    real.wait("all answers", function() return #crowd:answered() == 40 end)
+  end)
+
+  it("is served in the order it came in, whoever comes later", function()
+    local bytes, server = hello(), secure()
+    local crowd = crowd_of(server, bytes)
+    crowd:connect(60)
+    for i = 1, 20 do crowd:say(i) end
+    local said = 20
+    real.wait("all answers", function()
+      local n = #crowd:answered()
+      for i = said + 1, math.min(60, said + 2) do crowd:say(i) end
+      said = math.min(60, said + 2)
+      return n == 60
+    end)
+    local expected = {}
+    for i = 1, 60 do expected[i] = i end
+    assert.same(expected, crowd:answered())
+  end)
+
+  -- `heard` ends it while it waits: whoever comes then has his turn.
+  local function ends(heard, timeout)
+    local crowd, bytes = between_messages(40, heard, timeout)
+    real.wait("all ends", function() return crowd:all_ended() end)
+    assert.truthy(#crowd:answered() < 40, #crowd:answered())
+    local next_crowd = crowd_of(secure(), bytes)
+    next_crowd:connect(10)
+    for i = 1, 10 do next_crowd:say(i) end
+    real.wait("all answers", function() return #next_crowd:answered() == 10 end)
+  end
+
+  it("may end with its server", function()
+    ends(function(_, server) server:close() end)
+  end)
+
+  it("may come too late for all but the first", function()
+    ends(function() socket.sleep(0.4) end, 0.3) -- the handlers outlast what a handshake may take, and then an end
   end)
 end)
