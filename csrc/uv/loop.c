@@ -69,6 +69,10 @@ static void on_timer(uv_timer_t *timer) {
   loop->timer_at = DOP_TIMERS_NEVER;
 }
 
+void dop_loop_wake(struct dop_loop *loop) {
+  if (!loop->woke) loop->woke = uv_hrtime();
+}
+
 /* What a socket may be read of in the next round: many that send without end share one. */
 static void share_round(struct dop_loop *loop) {
   unsigned most = loop->greedy ? DOP_LOOP_ROUND / loop->greedy : DOP_LOOP_BUFFER;
@@ -81,6 +85,7 @@ static void share_round(struct dop_loop *loop) {
 
 static void on_check(uv_check_t *check) {
   struct dop_loop *loop = DOP_CONTAINER(check, struct dop_loop, check);
+  dop_loop_wake(loop);
   share_round(loop);
   /* Events and output wait for on_prepare(), which comes before the next poll. */
   if (loop->api->next(loop->host) <= uv_now(&loop->uv))
@@ -117,6 +122,8 @@ static void turn(struct dop_loop *loop) {
   else
     uv_idle_stop(&loop->idle);
   arm_timer(loop);
+  if (loop->woke) loop->busy = uv_hrtime() - loop->woke;
+  loop->woke = 0;
 }
 
 static void on_prepare(uv_prepare_t *prepare) {

@@ -37,6 +37,7 @@ struct dop_later {
 struct dop_crowd {
   struct dop_stream *first, *last;
   struct dop_later later;
+  uint64_t step; /* ns that one step takes, about */
 };
 
 struct dop_loop {
@@ -54,11 +55,13 @@ struct dop_loop {
   struct dop_later *later;
   uint32_t round;
   unsigned share;      /* bytes of one read in this round */
-  unsigned handshakes; /* steps of TLS handshakes in this round */
+  unsigned handshakes; /* steps of TLS handshakes in this round, made or promised */
   struct dop_crowd crowd;
   unsigned greedy; /* reads of this round that took all of it */
   uint64_t timer_at;
-  pid_t pid; /* of the process that made it */
+  uint64_t woke; /* ns: when the round's work began; 0: not yet */
+  uint64_t busy; /* ns that the last one took, from there until its turn was over */
+  pid_t pid;     /* of the process that made it */
   unsigned holds;
   unsigned running : 1, interrupted : 1, stopped : 1;
   char *buffer;
@@ -86,6 +89,9 @@ void dop_loop_touch(struct dop_loop *loop);
 
 /* By how many ms the loop's time, which stands still while handlers run, is behind the clock. */
 uint64_t dop_loop_lag(const struct dop_loop *loop);
+
+/* The round has work: the first call counts. */
+void dop_loop_wake(struct dop_loop *loop);
 
 /* Lets links write what they have, and end. After every callback that fed the machine. */
 void dop_loop_flush(struct dop_loop *loop);

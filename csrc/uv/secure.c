@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Steps of handshakes in a round. One may take a millisecond, which is a hundred messages of
- * others. */
-#define ROUND_HANDSHAKES 1
+/* Steps of handshakes in a round: one, which may take a millisecond, a hundred messages of others;
+ * more where the rest of a round takes so long that they make it longer by a quarter. Or a crowd
+ * that comes back to a busy server would be late, and come back again. */
+#define ROUND_SHARE 4
+#define ROUND_MOST  16
 
 #define QUEUED_MAX 262144 /* what a peer may make us say that does not read: alerts, handshakes */
 
@@ -132,15 +134,21 @@ void dop_secure_end(struct dop_stream *s) {
 /* First come, first served. Who queues is not read from: the system would name the whole crowd
  * again in every round, which for thousands takes longer than the one step that is made in it. */
 
+static int full(const struct dop_loop *loop) {
+  if (loop->handshakes == 0) return 0;
+  return loop->handshakes >= ROUND_MOST ||
+         loop->handshakes * ROUND_SHARE * loop->crowd.step >= loop->busy;
+}
+
 int dop_secure_waits(const struct dop_stream *s) {
-  return s->tls && !s->tls->ready && !s->tls->turn && s->loop->handshakes >= ROUND_HANDSHAKES;
+  return s->tls && !s->tls->ready && !s->tls->turn && (s->loop->crowd.first || full(s->loop));
 }
 
 /* A place is kept for each whose turn it is: who came last shall not take it. */
 static void let_in(struct dop_later *later) {
   struct dop_loop *loop = DOP_CONTAINER(later, struct dop_loop, crowd.later);
   struct dop_stream *s;
-  while ((s = loop->crowd.first) && loop->handshakes < ROUND_HANDSHAKES) {
+  while ((s = loop->crowd.first) && !full(loop)) {
     dop_secure_leave(s);
     s->tls->turn = 1;
     loop->handshakes++;
@@ -187,6 +195,14 @@ static void answer_in_plain(struct dop_stream *s) {
                            "This port speaks TLS: the URL begins with wss:.\n");
 }
 
+/* A step was made, which began at that time. */
+static void count_step(struct dop_loop *loop, uint64_t began, int promised) {
+  struct dop_crowd *crowd = &loop->crowd;
+  uint64_t took = uv_hrtime() - began;
+  crowd->step = crowd->step ? (7 * crowd->step + took) / 8 : took;
+  if (!promised) loop->handshakes++;
+}
+
 /* Where the handshake stands; a private key is used on the way from one place to the next. */
 static int progress(const struct dop_stream *s) {
   if (!s->tls || s->tls->ready) return -1;
@@ -195,7 +211,8 @@ static int progress(const struct dop_stream *s) {
 
 void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
   const struct dop_driver_api *api = s->loop->api;
-  int before = progress(s), counted = s->tls->turn;
+  int before = progress(s), promised = s->tls->turn;
+  uint64_t began = before < 0 ? 0 : uv_hrtime();
   struct dop_tls_shared *shared = s->loop->tls;
   enum dop_tls_step step;
   s->tls->turn = 0;
@@ -213,7 +230,7 @@ void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
     }
   } while (step == DOP_TLS_MORE && !s->link->dead);
   shared->in_len = 0;
-  if (progress(s) != before && !counted) s->loop->handshakes++;
+  if (progress(s) != before) count_step(s->loop, began, promised);
   if (step == DOP_TLS_FAILED)
     fail(s);
   else if (step == DOP_TLS_HTTP)

@@ -60,6 +60,7 @@ static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf) {
   struct dop_loop *loop = s->loop;
   if (n == UV_ENOBUFS && dop_secure_waits(s)) dop_secure_queue(s);
   if (n == 0 || n == UV_ENOBUFS) return;
+  dop_loop_wake(loop);
   loop->fed = s;
   if (n == (ssize_t)loop->share) loop->greedy++;
   loop->api->set_time(loop->host, uv_now(&loop->uv));

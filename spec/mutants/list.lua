@@ -649,10 +649,14 @@ fault("tls", "who-looked-is-refused", secure, [[s->tls->begun && !s->tls->ready 
 fault("tls", "plain-http-is-a-fault", tls,
   [[  return t->context->server && first >= 'A' && first <= 'Z' ? DOP_TLS_HTTP : DOP_TLS_FAILED;]],
   [[  return DOP_TLS_FAILED;]], by_hostile)
-fault("tls", "handshakes-without-end", secure, [[#define ROUND_HANDSHAKES 1]], [[#define ROUND_HANDSHAKES 1000]],
+fault("tls", "handshakes-without-end", secure, [[  return loop->handshakes >= ROUND_MOST ||
+         loop->handshakes * ROUND_SHARE * loop->crowd.step >= loop->busy;]], [[  return 0;]],
   by_flood)
-fault("tls", "handshakes-are-not-counted", secure, [[  if (progress(s) != before && !counted) s->loop->handshakes++;
+fault("tls", "handshakes-are-not-counted", secure, [[  if (!promised) loop->handshakes++;
 ]], "", by_flood)
+fault("tls", "one-handshake-however-busy", secure, [[#define ROUND_MOST  16]], [[#define ROUND_MOST  1]], by_flood)
+fault("tls", "the-last-come-find-room", secure, [[(s->loop->crowd.first || full(s->loop))]], [[full(s->loop)]],
+  by_flood)
 fault("tls", "the-last-come-take-the-turn", secure, [[    s->tls->turn = 1;
 ]], "", by_flood)
 fault("tls", "the-closed-keep-their-place", "csrc/uv/stream.c", [[  dop_secure_leave(s);
