@@ -9,7 +9,10 @@ local wire = require "spec.support.wire"
 
 local pki = certificates.new()
 teardown(function() pki:remove() end)
+local sockets = {}
 after_each(function()
+  for _, s in ipairs(sockets) do s:close() end -- a server waits for their ends
+  sockets = {}
   real.close()
   wire.close()
 end)
@@ -45,6 +48,7 @@ local function crowd_of(server, bytes)
       local s = assert(socket.connect(host, tonumber(port)))
       s:settimeout(0)
       crowd[#crowd + 1] = { socket = s }
+      sockets[#sockets + 1] = s
     end
     real.wait("the crowd", function() return server:stats().sockets >= #crowd end)
   end
