@@ -170,6 +170,7 @@ int dop_loop_run(struct dop_loop *loop, struct lua_State *L) {
   struct lua_State *before = loop->api->enter(loop->host, L);
   loop->running = 1;
   loop->interrupted = loop->stopped = 0;
+  loop->woke = 0; /* the last round of another run had no turn: what came since was not its work */
   uv_signal_start(&loop->sigint, on_sigint, SIGINT);
   /* libuv returns when no handle is alive; handlers of the last events may make new ones. */
   do {
