@@ -5,8 +5,9 @@
  *
  * Each connection is given a fault, a direction and an offset when it is accepted: once so many
  * bytes have passed that way, the fault happens. One of five offsets lies in the handshake (up to
- * 1,500 bytes), the others are exponential with MEAN. The same seed gives the n-th connection the
- * same fault.
+ * 1,500 bytes), the others are exponential with MEAN. Each eighth connection ends in order and not
+ * before eight times MEAN: ten attempts in a row that bring nothing would end a session of dop.r1, and
+ * rightly so. The same seed gives the n-th connection the same fault.
  *
  * The faults:
  * - fin: both ends see an orderly end; what was under way is swallowed
@@ -38,7 +39,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAIRS = 400, BLOCK = 16 * 1024, HANDSHAKE = 1500, DRAIN_MS = 1000, HALF_MS = 200 };
+enum { PAIRS = 400, BLOCK = 16 * 1024, HANDSHAKE = 1500, DRAIN_MS = 1000, HALF_MS = 200, FAR = 8 };
 enum fault { FIN, RST, ONE, HALF, HOLD, FAULTS };
 static const char *const fault_names[FAULTS] = {"fin", "rst", "one", "half", "hold"};
 static const int weights[FAULTS] = {31, 31, 20, 16, 2}; /* of a hundred; a hold costs time */
@@ -105,6 +106,10 @@ static void choose(struct pair *p) {
   double far = -log((double)(roll(1u << 30) + 1) / (1u << 30)) * mean;
   p->at = roll(5) == 0 ? early : (uint64_t)far;
   p->until = roll(hold_ms) + 50; /* how long, if it is a hold */
+  if (accepted % FAR == 0) {
+    p->fault = FIN;
+    p->at = (uint64_t)(FAR * mean + far);
+  }
   if (calm) p->at = UINT64_MAX;
 }
 
