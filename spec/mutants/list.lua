@@ -654,6 +654,11 @@ fault("tls", "handshakes-without-end", secure, [[  return loop->handshakes >= RO
   by_flood)
 fault("tls", "handshakes-are-not-counted", secure, [[  if (!promised) loop->handshakes++;
 ]], "", by_flood)
+fault("tls", "one-handshake-in-a-long-round", secure,
+  [[loop->handshakes * ROUND_SHARE * loop->crowd.step >= loop->busy;]], [[loop->handshakes >= 1;]], by_flood)
+fault("tls", "many-handshakes-in-a-short-round", secure,
+  [[ ||
+         loop->handshakes * ROUND_SHARE * loop->crowd.step >= loop->busy;]], [[;]], by_flood)
 fault("tls", "one-handshake-however-busy", secure, [[#define ROUND_MOST  16]], [[#define ROUND_MOST  1]], by_flood)
 fault("tls", "the-last-come-find-room", secure, [[(s->loop->crowd.first || full(s->loop))]], [[full(s->loop)]],
   by_flood)

@@ -164,6 +164,16 @@ function real.raw_client(server, bytes)
   return p
 end
 
+--- The first bytes that a client with these options of `tls` says: a whole ClientHello.
+function real.client_hello(tls)
+  local hello = ""
+  local raw_server = real.raw_server(nil, function(_, bytes) hello = hello .. bytes end)
+  local client = real.connect(nil, { url = raw_server.url:gsub("^ws", "wss"), tls = tls })
+  real.wait("the hello", function() return #hello >= 5 and #hello >= 5 + hello:byte(4) * 256 + hello:byte(5) end)
+  client:close()
+  return hello
+end
+
 local function close_raw()
   if raw.timer then raw.timer:stop() end
   for _, p in ipairs(raw) do p:close() end

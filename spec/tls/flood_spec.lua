@@ -32,15 +32,6 @@ local function secure(timeout)
   }
 end
 
--- The first bytes of a client: a whole ClientHello.
-local function hello()
-  local peer
-  local listening = real.raw_server(function(p) peer = p end)
-  real.connect({ url = (listening.url:gsub("^ws:", "wss:")) }, { tls = { ca = pki.ca } })
-  real.wait("a ClientHello", function() return peer and #peer.received > 0 end)
-  return peer.received
-end
-
 -- Clients of which each says `bytes`, and which of them was answered, in that order.
 local function crowd_of(server, bytes)
   local crowd, order = {}, {}
@@ -83,7 +74,7 @@ describe("a crowd of handshakes", function()
   local function between_messages(n, heard, options)
     options = options or {}
     local most = options.messages or 3
-    local bytes, server, plain = hello(), secure(options.timeout), real.listen()
+    local bytes, server, plain = real.client_hello { ca = pki.ca }, secure(options.timeout), real.listen()
     local modest, messages = {}, 0
     for i = 1, 2 do
       modest[i] = hand.client(plain)
@@ -114,7 +105,7 @@ describe("a crowd of handshakes", function()
   end)
 
   it("has a share of a busy server's rounds", function()
-    local first = crowd_of(secure(), hello())
+    local first = crowd_of(secure(), real.client_hello { ca = pki.ca })
     first:connect(1)
     local began = socket.gettime()
     first:say(1)
@@ -129,7 +120,7 @@ describe("a crowd of handshakes", function()
   end)
 
   it("is served in the order it came in, whoever comes later", function()
-    local bytes, server = hello(), secure()
+    local bytes, server = real.client_hello { ca = pki.ca }, secure()
     local crowd = crowd_of(server, bytes)
     crowd:connect(60)
     for i = 1, 20 do crowd:say(i) end

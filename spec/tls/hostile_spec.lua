@@ -33,19 +33,6 @@ local function witness(server)
   }
 end
 
--- What a client of ours says first.
-local function client_hello()
-  local raw = real.raw_server()
-  local hello
-  raw.on_accept = function(p)
-    p.on_bytes = function(_, bytes) hello = (hello or "") .. bytes end
-  end
-  local client = real.connect(nil, { url = raw.url:gsub("^ws", "wss"), tls = { ca = pki.ca } })
-  real.wait("the hello", function() return hello and #hello >= 5 + hello:byte(4) * 256 + hello:byte(5) end)
-  client:close()
-  return hello
-end
-
 describe("a server of wss:", function()
   it("answers a request in plain HTTP with 400, and says why", function()
     local server = listen()
@@ -83,7 +70,7 @@ describe("a server of wss:", function()
   end
 
   it("takes a ClientHello that drips in byte by byte", function()
-    local hello = client_hello()
+    local hello = real.client_hello { ca = pki.ca }
     local server = listen()
     local p = real.raw_client(server)
     for i = 1, #hello do
@@ -108,7 +95,7 @@ describe("a server of wss:", function()
   }
   for what, record in pairs(floods) do
     it("ends a handshake that goes on with nothing but " .. what, function()
-      local hello = client_hello()
+      local hello = real.client_hello { ca = pki.ca }
       local server = listen()
       local beside = witness(server)
       for n, bytes in ipairs { hello, hello:sub(1, 20) } do
@@ -122,7 +109,7 @@ describe("a server of wss:", function()
   end
 
   it("counts a handshake that the client ends, by close_notify too, as one that failed", function()
-    local hello = client_hello()
+    local hello = real.client_hello { ca = pki.ca }
     local server = listen()
     for n, how in ipairs { function(p) p:close() end, function(p) p:send "\21\3\3\0\2\1\0" end } do
       local p = real.raw_client(server, hello)
@@ -134,7 +121,7 @@ describe("a server of wss:", function()
   end)
 
   it("forgets whoever stops in the middle of a ClientHello", function()
-    local hello = client_hello()
+    local hello = real.client_hello { ca = pki.ca }
     local server = listen()
     local beside = witness(server)
     for _, n in ipairs { 1, 4, 5, 6, 100, #hello - 1, #hello } do
@@ -147,7 +134,7 @@ describe("a server of wss:", function()
   end)
 
   it("waits for a handshake as long as handshake_timeout says, for a silent one too", function()
-    local hello = client_hello()
+    local hello = real.client_hello { ca = pki.ca }
     local server = listen { handshake_timeout = 0.05 }
     for _, n in ipairs { 0, 100, #hello } do
       local p = real.raw_client(server, hello:sub(1, n))
@@ -160,7 +147,7 @@ describe("a server of wss:", function()
 
   it("refuses the surplus without a handshake", function()
     local server = listen { max_pending = 1 }
-    local beside, hello = witness(server), client_hello()
+    local beside, hello = witness(server), real.client_hello { ca = pki.ca }
     local first = real.raw_client(server)
     real.wait("the first", function() return server:stats().pending == 1 end)
     local second = real.raw_client(server)
