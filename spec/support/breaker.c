@@ -6,8 +6,8 @@
  * Each connection is given a fault, a direction and an offset when it is accepted: once so many
  * bytes have passed that way, the fault happens. One of five offsets lies in the handshake (up to
  * 1,500 bytes), the others are exponential with MEAN. Each eighth connection ends in order and not
- * before eight times MEAN: ten attempts in a row that bring nothing would end a session of dop.r1, and
- * rightly so. The same seed gives the n-th connection the same fault.
+ * before eight times MEAN: ten attempts in a row that bring nothing would end a session of dop.r1,
+ * and rightly so. The same seed gives the n-th connection the same fault.
  *
  * The faults:
  * - fin: both ends see an orderly end; what was under way is swallowed
