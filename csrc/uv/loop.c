@@ -187,6 +187,7 @@ int dop_loop_run(struct dop_loop *loop, struct lua_State *L) {
 int dop_loop_step(struct dop_loop *loop, struct lua_State *L) {
   struct lua_State *before = loop->api->enter(loop->host, L);
   loop->running = 1;
+  loop->woke = 0; /* as above */
   uv_run(&loop->uv, UV_RUN_NOWAIT);
   turn(loop);
   loop->running = 0;

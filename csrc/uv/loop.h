@@ -35,9 +35,13 @@ struct dop_later {
 
 /* Streams whose TLS handshakes wait for their turn, see secure.c. */
 struct dop_crowd {
-  struct dop_stream *first, *last;
+  struct dop_line {
+    struct dop_stream *first, *last;
+  } lines[2];    /* who has not begun, who has */
+  unsigned next; /* the line whose turn it is */
   struct dop_later later;
-  uint64_t step; /* ns that one step takes, about */
+  uint64_t step;  /* ns that one step takes, about */
+  unsigned spare; /* turns since the last ones were given in which no step was made */
 };
 
 struct dop_loop {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* Steps of handshakes in a round: one, which may take a millisecond, a hundred messages of others;
- * more where the rest of a round takes so long that they make it longer by a quarter. Or a crowd
- * that comes back to a busy server would be late, and come back again. */
+ * more where rounds are so long that they are a quarter of them. Or a crowd that comes back to a
+ * busy server would be late, and come back again. */
 #define ROUND_SHARE 4
 #define ROUND_MOST  16
 
@@ -126,13 +126,22 @@ void dop_secure_end(struct dop_stream *s) {
   dop_tls_end(s->tls);
   s->tls->failed |= !s->tls->ready; /* who is refused shall not cost a handshake */
   s->tls->over |= s->tls->failed;
+  if (s->tls->failed) dop_secure_leave(s);
   push(s); /* if it cannot leave, the socket's own end follows all the same */
 }
 
 /* --- the turns of handshakes --- */
 
-/* First come, first served. Who queues is not read from: the system would name the whole crowd
+/* First come, first served, in two lines that take turns: who has begun goes on before all others
+ * have. Otherwise nobody of a crowd would be done before each of it was answered, and that may take
+ * longer than a handshake may. Who queues is not read from: the system would name the whole crowd
  * again in every round, which for thousands takes longer than the one step that is made in it. */
+
+/* Where the handshake stands; a private key is used on the way from one place to the next. */
+static int progress(const struct dop_stream *s) {
+  if (!s->tls || s->tls->ready) return -1;
+  return s->tls->ssl ? (int)SSL_get_state(s->tls->ssl) : TLS_ST_BEFORE;
+}
 
 static int full(const struct dop_loop *loop) {
   if (loop->handshakes == 0) return 0;
@@ -140,30 +149,49 @@ static int full(const struct dop_loop *loop) {
          loop->handshakes * ROUND_SHARE * loop->crowd.step >= loop->busy;
 }
 
-int dop_secure_waits(const struct dop_stream *s) {
-  return s->tls && !s->tls->ready && !s->tls->turn && (s->loop->crowd.first || full(s->loop));
+static struct dop_stream *foremost(const struct dop_crowd *crowd) {
+  struct dop_stream *s = crowd->lines[crowd->next].first;
+  return s ? s : crowd->lines[!crowd->next].first;
 }
 
-/* A place is kept for each whose turn it is: who came last shall not take it. */
+/* What is not, or no more, of a handshake costs no step: the bytes of a proxy, those that come
+ * before the end of a stream that was refused. */
+int dop_secure_waits(const struct dop_stream *s) {
+  const struct dop_tls *t = s->tls;
+  return t && !t->ready && !t->failed && !t->turn && s->link->state != DOP_LINK_TUNNELLING &&
+         (foremost(&s->loop->crowd) || full(s->loop));
+}
+
+/* A place is kept for each whose turn it is: who came last shall not take it. For a turn in which
+ * no step was made the next round has one more: who says a handshake byte by byte, or ends it, does
+ * not keep the others waiting for long. */
 static void let_in(struct dop_later *later) {
   struct dop_loop *loop = DOP_CONTAINER(later, struct dop_loop, crowd.later);
+  struct dop_crowd *crowd = &loop->crowd;
   struct dop_stream *s;
-  while ((s = loop->crowd.first) && !full(loop)) {
+  unsigned spare = crowd->spare;
+  crowd->spare = 0;
+  while ((s = foremost(crowd)) && loop->handshakes < ROUND_MOST) {
+    if (full(loop) && spare-- == 0) break;
     dop_secure_leave(s);
+    crowd->next = !crowd->next;
     s->tls->turn = 1;
     loop->handshakes++;
     dop_stream_service(s);
   }
-  if (loop->crowd.first) dop_later_add(loop, later);
+  if (foremost(crowd)) dop_later_add(loop, later);
 }
 
 void dop_secure_queue(struct dop_stream *s) {
   struct dop_crowd *crowd = &s->loop->crowd;
-  s->tls->queues = 1;
-  s->tls->ahead = crowd->last;
-  s->tls->behind = NULL;
-  *(crowd->last ? &crowd->last->tls->behind : &crowd->first) = s;
-  crowd->last = s;
+  struct dop_tls *t = s->tls;
+  t->queues = 1;
+  t->line = progress(s) != TLS_ST_BEFORE;
+  struct dop_line *line = &crowd->lines[t->line];
+  t->ahead = line->last;
+  t->behind = NULL;
+  *(line->last ? &line->last->tls->behind : &line->first) = s;
+  line->last = s;
   crowd->later.run = let_in;
   dop_later_add(s->loop, &crowd->later);
   dop_stream_service(s);
@@ -172,10 +200,14 @@ void dop_secure_queue(struct dop_stream *s) {
 void dop_secure_leave(struct dop_stream *s) {
   struct dop_crowd *crowd = &s->loop->crowd;
   struct dop_tls *t = s->tls;
-  if (!dop_secure_queues(s)) return;
+  if (!t) return;
+  if (t->turn) crowd->spare++;
+  t->turn = 0;
+  if (!t->queues) return;
   t->queues = 0;
-  *(t->ahead ? &t->ahead->tls->behind : &crowd->first) = t->behind;
-  *(t->behind ? &t->behind->tls->ahead : &crowd->last) = t->ahead;
+  struct dop_line *line = &crowd->lines[t->line];
+  *(t->ahead ? &t->ahead->tls->behind : &line->first) = t->behind;
+  *(t->behind ? &t->behind->tls->ahead : &line->last) = t->ahead;
 }
 
 /* --- reading --- */
@@ -195,24 +227,17 @@ static void answer_in_plain(struct dop_stream *s) {
                            "This port speaks TLS: the URL begins with wss:.\n");
 }
 
-/* A step was made, which began at that time. */
-static void count_step(struct dop_loop *loop, uint64_t began, int promised) {
+/* A step was made. */
+static void count_step(struct dop_loop *loop, uint64_t took, int promised) {
   struct dop_crowd *crowd = &loop->crowd;
-  uint64_t took = uv_hrtime() - began;
   crowd->step = crowd->step ? (7 * crowd->step + took) / 8 : took;
   if (!promised) loop->handshakes++;
-}
-
-/* Where the handshake stands; a private key is used on the way from one place to the next. */
-static int progress(const struct dop_stream *s) {
-  if (!s->tls || s->tls->ready) return -1;
-  return s->tls->ssl ? (int)SSL_get_state(s->tls->ssl) : TLS_ST_BEFORE;
 }
 
 void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
   const struct dop_driver_api *api = s->loop->api;
   int before = progress(s), promised = s->tls->turn;
-  uint64_t began = before < 0 ? 0 : uv_hrtime();
+  uint64_t began = before < 0 ? 0 : uv_hrtime(), took = 0;
   struct dop_tls_shared *shared = s->loop->tls;
   enum dop_tls_step step;
   s->tls->turn = 0;
@@ -221,6 +246,8 @@ void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
   do {
     size_t plain;
     step = dop_tls_read(s->tls, uv_now(&s->loop->uv), &plain);
+    /* Before handlers run, whose time is none of the handshake's. */
+    if (!took && progress(s) != before) took = uv_hrtime() - began;
     /* Otherwise it waits for what handlers are about to send: one write for both. */
     int err = step == DOP_TLS_MORE ? push(s) : 0;
     if (plain && !err) api->feed(s->loop->host, s->link, shared->plain, plain);
@@ -230,7 +257,10 @@ void dop_secure_feed(struct dop_stream *s, char *data, size_t n) {
     }
   } while (step == DOP_TLS_MORE && !s->link->dead);
   shared->in_len = 0;
-  if (progress(s) != before) count_step(s->loop, began, promised);
+  if (took)
+    count_step(s->loop, took, promised);
+  else if (promised)
+    s->loop->crowd.spare++;
   if (step == DOP_TLS_FAILED)
     fail(s);
   else if (step == DOP_TLS_HTTP)

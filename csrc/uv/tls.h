@@ -48,6 +48,7 @@ struct dop_tls {
   unsigned judged : 1; /* the peer's certificate is bad, and the reason told */
   unsigned begun : 1;  /* something came */
   unsigned queues : 1; /* its stream waits for its turn, */
+  unsigned line : 1;   /* ... in this line, */
   unsigned turn : 1;   /* ... or has it */
   unsigned talk : 8;   /* messages of TLS about itself in this second, see dop_tls_count() */
 };

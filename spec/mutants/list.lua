@@ -660,13 +660,17 @@ fault("tls", "many-handshakes-in-a-short-round", secure,
   [[ ||
          loop->handshakes * ROUND_SHARE * loop->crowd.step >= loop->busy;]], [[;]], by_flood)
 fault("tls", "one-handshake-however-busy", secure, [[#define ROUND_MOST  16]], [[#define ROUND_MOST  1]], by_flood)
-fault("tls", "the-last-come-find-room", secure, [[(s->loop->crowd.first || full(s->loop))]], [[full(s->loop)]],
+fault("tls", "the-last-come-find-room", secure, [[(foremost(&s->loop->crowd) || full(s->loop))]], [[full(s->loop)]],
   by_flood)
+fault("tls", "the-refused-queue", secure, [[!t->ready && !t->failed]], [[!t->ready]], by_flood)
+fault("tls", "idle-turns-are-lost", secure, [[if (full(loop) && spare-- == 0) break;]], [[(void)spare;
+    if (full(loop)) break;]], by_flood)
+fault("tls", "the-begun-are-newcomers", secure, [[t->line = progress(s) != TLS_ST_BEFORE;]], [[t->line = 0;]], by_flood)
 fault("tls", "the-last-come-take-the-turn", secure, [[    s->tls->turn = 1;
 ]], "", by_flood)
 fault("tls", "the-closed-keep-their-place", "csrc/uv/stream.c", [[  dop_secure_leave(s);
 ]], "", by_flood)
-fault("tls", "one-turn-and-no-other", secure, [[  if (loop->crowd.first) dop_later_add(loop, later);
+fault("tls", "one-turn-and-no-other", secure, [[  if (foremost(crowd)) dop_later_add(loop, later);
 ]], "", by_flood)
 fault("tls", "talk-without-end", tls, [[  if (t->talk <= TALK_MAX) t->talk++;]], "", by_records)
 fault("tls", "talk-in-all", tls, [[  if (t->second != (uint32_t)(now >> 10)) t->talk = 0;]], "", by_records)

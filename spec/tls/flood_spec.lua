@@ -23,13 +23,34 @@ local MASKED = { mask = "\0\0\0\0" }
 
 local function text(payload) return frames.encode(frames.TEXT, payload, MASKED) end
 
-local function secure(timeout)
+local function secure(timeout, max_sockets)
   return real.listen {
     url = "wss://127.0.0.1:0/dop",
     tls = pki:identity "server",
     handshake_timeout = timeout,
     close_timeout = timeout,
+    max_sockets = max_sockets,
   }
+end
+
+-- A modest client beside, of which one message is heard a round: returns what calls `done` at each, until it is
+-- true, and then how many those were.
+local function rounds_counted()
+  local server = real.listen()
+  local modest = hand.client(server)
+  modest:connect(("m"):rep(16))
+  real.wait("the modest", function() return server:stats().connects == 1 end)
+  return function(what, done)
+    local rounds, over = 0, false
+    server:on("message", function()
+      rounds = rounds + 1
+      over = over or done()
+      if not over then modest:send(text "again") end
+    end)
+    modest:send(text "one")
+    real.wait(what, function() return over end)
+    return rounds
+  end
 end
 
 -- Clients of which each says `bytes`, and which of them was answered, in that order.
@@ -43,10 +64,10 @@ local function crowd_of(server, bytes)
       crowd[#crowd + 1] = { socket = s }
       sockets[#sockets + 1] = s
     end
-    real.wait("the crowd", function() return server:stats().sockets >= #crowd end)
+    real.wait("the crowd", function() return server:stats().sockets + server:stats().refused >= #crowd end)
   end
-  local function say(_, i)
-    crowd[i].socket:send(bytes)
+  local function say(_, i, some)
+    crowd[i].socket:send(some or bytes)
   end
   local function answered()
     for i, one in ipairs(crowd) do
@@ -123,17 +144,81 @@ describe("a crowd of handshakes", function()
     local bytes, server = real.client_hello { ca = pki.ca }, secure()
     local crowd = crowd_of(server, bytes)
     crowd:connect(60)
+    local rounds_until = rounds_counted()
     for i = 1, 20 do crowd:say(i) end
-    local said = 20
-    real.wait("all answers", function()
+    local said, rounds = 20, 0
+    rounds_until("all answers", function()
       local n = #crowd:answered()
       for i = said + 1, math.min(60, said + 2) do crowd:say(i) end
-      said = math.min(60, said + 2)
+      said, rounds = math.min(60, said + 2), rounds + 1
+      if rounds % 2 == 0 then socket.sleep(0.005) end -- behind a long round there is room for more
       return n == 60
     end)
     local expected = {}
     for i = 1, 60 do expected[i] = i end
     assert.same(expected, crowd:answered())
+  end)
+
+  -- Who has begun is not behind all who have not.
+  it("lets go on who has begun", function()
+    local hello_bytes, server = real.client_hello { ca = pki.ca }, secure()
+    local crowd = crowd_of(server, hello_bytes)
+    crowd:connect(240)
+    for i = 1, 40 do crowd:say(i) end
+    local client = real.connect(server, { tls = { ca = pki.ca } })
+    -- Others come all the time: there are always forty in front of who comes last.
+    local said = 40
+    real.wait("the client", function()
+      local before = #crowd:answered() + 40
+      for i = said + 1, math.min(240, before) do crowd:say(i) end
+      said = math.max(said, math.min(240, before))
+      return client.node.status == "CONNECTED"
+    end)
+    -- The client's second step and the server's would have waited for forty others each.
+    assert.truthy(#crowd:answered() < 80, #crowd:answered())
+  end)
+
+  -- How many rounds somebody waits for his answer who comes behind another and n more, of which each says `bytes`.
+  -- They are those of the crowd behind the first `silent`.
+  local function rounds_behind(crowd, silent, n, bytes)
+    loop.engine():collect_always(false)
+    local last = crowd_of(secure(), real.client_hello { ca = pki.ca })
+    crowd:connect(silent)
+    crowd:connect(n)
+    last:connect(2)
+    local rounds_until = rounds_counted()
+    last:say(1) -- has all others queue
+    for i = silent + 1, silent + n do crowd:say(i, bytes) end
+    socket.sleep(0.02) -- until all of it lies in the server's sockets
+    last:say(2)
+    return rounds_until("the last", function() return #last:answered() == 2 end)
+  end
+
+  it("has no place for who was refused", function()
+    local server = secure(nil, 200)
+    local rounds = rounds_behind(crowd_of(server, real.client_hello { ca = pki.ca }), 200, 200)
+    assert.equal(200, server:stats().refused_full)
+    assert.truthy(rounds < 8, rounds)
+  end)
+
+  it("gives the turns of those on who have nothing to say", function()
+    local rounds = rounds_behind(crowd_of(secure()), 0, 60, "\22")
+    assert.truthy(rounds < 40, rounds)
+  end)
+
+  it("goes on without those who are dropped while they wait", function()
+    local crowd = crowd_of(secure(), real.client_hello { ca = pki.ca })
+    crowd:connect(40)
+    local server, clients = secure(), {}
+    for i = 1, 20 do clients[i] = real.connect(server, { tls = { ca = pki.ca } }) end
+    local rounds_until = rounds_counted()
+    for i = 1, 40 do crowd:say(i) end
+    rounds_until("all dropped", function()
+      local client = table.remove(clients)
+      if client then client.node:drop() client:close() end
+      return not client
+    end)
+    real.wait("all answers", function() return #crowd:answered() == 40 end)
   end)
 
   -- `heard` ends it while it waits: whoever comes then has his turn.
