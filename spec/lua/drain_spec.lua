@@ -281,9 +281,10 @@ describe("reuse_port", function()
     end)
     local talking = true
     local function talk()
+      if not talking then return end
       n = n + 1
       if client:send(tostring(n)) then sent[#sent + 1] = tostring(n) end
-      if talking then dop.timer(0.01, talk) end
+      dop.timer(0.01, talk)
     end
     talk()
     real.wait("a talk", function() return n > 20 and next(answered) end)
