@@ -239,13 +239,14 @@ describe("the end", function()
         url = "wss://127.0.0.1:0/", tls = { cert = %q, key = %q }, health = "/health",
       })
       local call = "{ printf 'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n' |" ..
-        " env -u FULL -u LD_PRELOAD openssl s_client -quiet -ign_eof -connect %%s 2>&1; echo status $?; } &"
-      os.execute(call:format(server.url:match "//(.-)/"))
+        " env -u FULL -u LD_PRELOAD openssl s_client -quiet -ign_eof -connect %%s 2>&1; echo status $?; }"
+      local client = io.popen(call:format(server.url:match "//(.-)/"))
       local function look()
         if server:stats().http == 1 and server:stats().sockets == 0 then server:close() else dop.timer(0.01, look) end
       end
       look()
       dop.run()
+      io.write(client:read "*a")
     ]]):format(pki.server, pki:key "server"))
     assert.truthy(printed:find("HTTP/1.1 200 OK", 1, true), printed)
     assert.is_nil(printed:find("unexpected eof", 1, true), printed)
