@@ -22,7 +22,8 @@ int dop_secure_waits(const struct dop_stream *s);
 
 /* It waits: nothing is read until its turn comes, in one of the next rounds. */
 void dop_secure_queue(struct dop_stream *s);
-void dop_secure_leave(struct dop_stream *s); /* who does not queue may leave */
+/* Gives up its place, or the turn that it has. Who has neither may leave as well. */
+void dop_secure_leave(struct dop_stream *s);
 
 static inline int dop_secure_queues(const struct dop_stream *s) {
   return s->tls && s->tls->queues;

@@ -39,7 +39,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAIRS = 400, BLOCK = 16 * 1024, HANDSHAKE = 1500, DRAIN_MS = 1000, HALF_MS = 200, FAR = 8 };
+enum { PAIRS = 400, BLOCK = 16 * 1024, HANDSHAKE = 1500, DRAIN_MS = 1000, HALF_MS = 200 };
+enum { ONE_IN = 8, FAR = 8 }; /* connections end late: behind so many times MEAN */
 enum fault { FIN, RST, ONE, HALF, HOLD, FAULTS };
 static const char *const fault_names[FAULTS] = {"fin", "rst", "one", "half", "hold"};
 static const int weights[FAULTS] = {31, 31, 20, 16, 2}; /* of a hundred; a hold costs time */
@@ -106,10 +107,6 @@ static void choose(struct pair *p) {
   double far = -log((double)(roll(1u << 30) + 1) / (1u << 30)) * mean;
   p->at = roll(5) == 0 ? early : (uint64_t)far;
   p->until = roll(hold_ms) + 50; /* how long, if it is a hold */
-  if (accepted % FAR == 0) {
-    p->fault = FIN;
-    p->at = (uint64_t)(FAR * mean + far);
-  }
   if (calm) p->at = UINT64_MAX;
 }
 
@@ -175,6 +172,10 @@ static void accept_one(int listener) {
   accepted++;
   memset(p, 0, sizeof *p);
   choose(p);
+  if (accepted % ONE_IN == 0 && !calm) {
+    p->fault = FIN;
+    p->at += (uint64_t)(FAR * mean);
+  }
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   p->fd[0] = fd;
   p->fd[1] = socket(AF_INET, SOCK_STREAM, 0);

@@ -1,4 +1,4 @@
---- wss: a crowd of handshakes leaves the others their turn, and what came before a peer's end is heard.
+--- wss: a crowd of handshakes leaves the others their turn, and each of it has its own.
 
 local certificates = require "spec.support.certificates"
 local frames = require "spec.support.frames"

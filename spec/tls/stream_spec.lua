@@ -32,17 +32,17 @@ end
 
 -- Counts the records of the server that carry data, and keeps the size of the largest.
 local function watch_records()
-  local pending, seen = "", { count = 0, largest = 0 }
+  local rest, seen = "", { count = 0, largest = 0 }
   function seen.look(bytes, from)
     if from ~= "server" then return end
-    pending = pending .. bytes
-    while #pending >= 5 do
-      local size = pending:byte(4) * 256 + pending:byte(5)
-      if #pending < 5 + size then return end
-      if pending:byte(1) == 23 then
+    rest = rest .. bytes
+    while #rest >= 5 do
+      local size = rest:byte(4) * 256 + rest:byte(5)
+      if #rest < 5 + size then return end
+      if rest:byte(1) == 23 then
         seen.count, seen.largest = seen.count + 1, math.max(seen.largest, size)
       end
-      pending = pending:sub(6 + size)
+      rest = rest:sub(6 + size)
     end
   end
   return seen
