@@ -47,8 +47,11 @@ end
 --- Runs a script, and says how many bytes malloc() has given out and not got back when it ends by
 -- os.exit(). Returns what it printed before, and that.
 function preload.held(text)
-  local printed, held = (run("COUNT=1", text)):match("^(.*)writes: .* held: (%d+)\n")
-  return printed, tonumber(held)
+  -- All that it holds at its end is no leak, but LSan cannot see what hangs on LuaJIT's own memory.
+  local printed = run("ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 COUNT=1", text)
+  local before, held = printed:match("^(.*)writes: .* held: (%d+)\n")
+  assert(held, printed)
+  return before, tonumber(held)
 end
 
 return preload
