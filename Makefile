@@ -62,7 +62,7 @@ demo: need-build ## the five scenes of the protocol, then a dozen cuts that lose
 	@echo; $(WITH) $(THE_LUA) examples/lossless.lua
 
 .PHONY: test
-test: need-build+test ## all specs but interop's, on Lua 5.4 and on LuaJIT
+test: need-build+test ## all specs that need nobody else's program, on Lua 5.4 and on LuaJIT
 	$(call each,specs)
 
 # A process for each file: a collection after each handler walks over what that file left alone.
@@ -148,7 +148,7 @@ mutants: need-build+test ## small faults in the machine, each seen by a schedule
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SAN = KIND=-asan CFLAGS="-O1 -g $(SANITIZE)" LDFLAGS=-Wl,-z,nodelete
 .PHONY: asan
-asan: need-build+test+asan+interop ## all specs but conformance's, interop's too, under AddressSanitizer, UBSan and LeakSanitizer
+asan: need-build+test+asan+interop ## those specs but conformance's, and interop's, under AddressSanitizer, UBSan and LeakSanitizer
 	$(call each,asan-one)
 
 # Those of spec/conformance take minutes so, and what they reach spec/ws reaches as well: unless they are asked
@@ -228,7 +228,7 @@ lint: need-build+lint ## luacheck, clang-format, warnings of gcc and clang, dire
 .PHONY: bench
 bench: need-build+bench ## CPU a message and bytes a session against a bare epoll loop
 	@$(MAKE) --no-print-directory -s modules bench-tools LUA=$(THE_LUA)
-	@$(WITH) BARE=build/bench/bare LOAD=build/bench/load BENCH_FLAGS="$(CC) $(CFLAGS)" bench/run
+	@$(WITH) BENCH_FLAGS="$(CC) $(CFLAGS)" bench/run
 
 .PHONY: bench-tools
 bench-tools: build/bench/bare build/bench/load build/bench/abuse
@@ -277,4 +277,4 @@ clean: ## remove everything that was built
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { gsub(/[$$][$$]/, "$$"); printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/[$$][$$]/, "$$"); printf "  make %-15s %s\n", $$1, $$2 }' Makefile

@@ -70,6 +70,22 @@ for _, proxy in ipairs { "nginx", "haproxy" } do
       real.wait("the refusal of another one", function() return why end, 10)
       assert.truthy(why:find("403", 1, true), why)
     end)
+
+    it("is asked for nothing but its own path: what else it answers is not for the world", function()
+      local asked = {}
+      local _, _, way = behind(proxy, {}, { http = function(request) asked[#asked + 1] = request.path end })
+      for _, path in ipairs { "/metrics", "/health" } do
+        local status
+        local client = real.connect(nil, {
+          url = way.url:gsub("/dop$", path), tls = way.tls,
+          retry = function(_, _, _, info) status = info.status end,
+        })
+        real.wait("the proxy's own answer", function() return status end, 10)
+        assert.equal(({ nginx = 404, haproxy = 503 })[proxy], status)
+        client:close()
+      end
+      assert.same({}, asked)
+    end)
   end)
 end
 
