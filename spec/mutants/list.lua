@@ -659,6 +659,8 @@ fault("tls", "one-handshake-in-a-long-round", secure,
 fault("tls", "many-handshakes-in-a-short-round", secure,
   [[ ||
          loop->handshakes * ROUND_SHARE * loop->crowd.step >= loop->busy;]], [[;]], by_flood)
+fault("tls", "a-proxy-waits", secure, [[!t->turn && s->link->state != DOP_LINK_TUNNELLING &&]],
+  [[!t->turn &&]], by_flood)
 fault("tls", "one-handshake-however-busy", secure, [[#define ROUND_MOST  16]], [[#define ROUND_MOST  1]], by_flood)
 fault("tls", "the-last-come-find-room", secure, [[(foremost(&s->loop->crowd) || full(s->loop))]], [[full(s->loop)]],
   by_flood)
