@@ -85,11 +85,16 @@ class Talk {
     this.run.nothingMore(what);
   }
 
-  // All that we said is acknowledged, within the second that an acknowledgement may take, and a half.
+  // All that we said is acknowledged, within the second that an acknowledgement may take, and a half. An end that was
+  // kept from running acknowledges before it answers a ping: what was due by then comes first.
   async settled(limit = 1500) {
     const began = Date.now();
     const { session } = this;
     await this.run.until(() => session.acked === session.sent || Date.now() - began > limit, 'the last acknowledgement');
+    if (session.acked !== session.sent) {
+      this.run.waitingFor = 'the pong to our ping';
+      await session.wire.ping();
+    }
     this.run.check(session.acked === session.sent, `expected ${session.sent} acknowledged within ${limit} ms, came ${session.acked}`);
   }
 
