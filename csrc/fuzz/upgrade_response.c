@@ -36,10 +36,11 @@ static void accepted(const struct dop_head *head, struct dop_span protocol, cons
 
 /* Who is in front of a host, is nobody's business. */
 static void tells_nobody(const char *where) {
-  const char *authority = strstr(where, "//");
-  if (!authority) return;
-  size_t n = strcspn(authority + 2, "/\\");
-  fuzz_check(!memchr(authority + 2, '@', n), "a password is told");
+  for (const char *p = where; *p; p++) {
+    if (strspn(p, "/\\") < 2) continue;
+    size_t n = strcspn(p + 2, "/\\");
+    fuzz_check(!memchr(p + 2, '@', n), "a password is told");
+  }
 }
 
 /* The same by other means: the one Retry-After, when it is a number. */

@@ -257,11 +257,12 @@ size_t dop_http_location(const struct dop_head *head, char *to, size_t size) {
     if (!is_visible(c)) continue;
     if (c == '@' && host) {
       len = host;
-    } else {
-      if (len + 1 < size) to[len] = c;
-      len++;
-      if (is_slash(c)) host = is_slash(before) ? len : 0;
+      before = '/'; /* what it follows now, of either kind */
+      continue;
     }
+    if (len + 1 < size) to[len] = c;
+    len++;
+    if (is_slash(c)) host = is_slash(before) ? len : 0;
     before = c;
   }
   if (len >= size) len = size - 1;

@@ -53,8 +53,9 @@ fault("upgrade_response", "any accept of the right length", upgrade,
   "      !equal(value, span(accept, ACCEPT_LEN), 0))", "      value.len != ACCEPT_LEN)")
 fault("upgrade_response", "a password is told", http, "    if (c == '@' && host) {",
   "    if (c == '@' && host && 0) {")
-fault("upgrade_response", "where it leads is cut too late", http, "      if (len + 1 < size) to[len] = c;",
-  "      to[len] = c;")
+fault("upgrade_response", "a password behind another is told", http, "      before = '/';", "      before = c;")
+fault("upgrade_response", "where it leads is cut too late", http, "    if (len + 1 < size) to[len] = c;",
+  "    to[len] = c;")
 fault("upgrade_response", "a wait for ever", http, "    if (seconds > 100000000) return 1000000000;\n", "")
 fault("upgrade_response", "two subprotocols", upgrade,
   "  if (count > 1 || memchr(protocol->data, ',', protocol->len) != NULL)", "  if (count > 2)")

@@ -146,6 +146,8 @@ describe("an answer whose status is", function()
     ["ws://other.example/\t\195\188 \226\128\174x"] = "ws://other.example/x",
     ["\\\\\\x:http://user:secret@other.example"] = "\\\\\\x:http://other.example",
     ["ws:////user:secret@other.example"] = "ws:////other.example",
+    ["ws://user@/secret@other.example"] = "ws:///other.example",
+    ["\\\\user@/secret@\\again@other.example"] = "\\\\/\\other.example",
     ["ws://" .. ("u"):rep(500) .. "@other.example"] = "ws://other.example",
     ["ws://" .. ("o"):rep(500)] = "ws://" .. ("o"):rep(58),
   }
